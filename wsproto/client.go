@@ -1,0 +1,165 @@
+package wsproto
+
+import (
+	"bytes"
+	"errors"
+)
+
+// ClientRequest is the opening handshake that a client sends, RFC 6455 §4.1.
+type ClientRequest struct {
+	Host      string      // with the port unless it is the scheme's own
+	Path      string      // with the query; "/" if empty
+	Key       string      // base64 of 16 random bytes
+	Origin    string      // "" for none
+	Protocols []string    // in the order of preference
+	Header    [][2]string // further header lines: name, value
+}
+
+// AppendRequest appends r. Its strings are written as they are: they must hold no line ends.
+func AppendRequest(dst []byte, r ClientRequest) []byte {
+	path := r.Path
+	if path == "" {
+		path = "/"
+	}
+	dst = append(append(append(dst, "GET "...), path...), " HTTP/1.1"...)
+	dst = appendField(dst, "Host", r.Host)
+	dst = append(dst, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"...)
+	dst = appendField(dst, "Sec-WebSocket-Key", r.Key)
+	if r.Origin != "" {
+		dst = appendField(dst, "Origin", r.Origin)
+	}
+	for i, p := range r.Protocols {
+		if i == 0 {
+			dst = appendField(dst, "Sec-WebSocket-Protocol", p)
+		} else {
+			dst = append(append(dst, ", "...), p...)
+		}
+	}
+	for _, h := range r.Header {
+		dst = appendField(dst, h[0], h[1])
+	}
+	return append(dst, "\r\n\r\n"...)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(append(dst, "\r\n"...), name...)
+	return append(append(dst, ": "...), value...)
+}
+
+// What is wrong with a server's answer, RFC 6455 §4.1; from [ParseResponse].
+var (
+	ErrStatusLine         = errors.New("wsproto: malformed status line")                         // RFC 9112 §4
+	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket")           // 2.
+	ErrResponseConnection = errors.New("wsproto: response without Connection: Upgrade")          // 3.
+	ErrAccept             = errors.New("wsproto: Sec-WebSocket-Accept does not answer the key")  // 4.
+	ErrResponseExtension  = errors.New("wsproto: response with an extension that was not asked") // 5.
+	ErrResponseProtocol   = errors.New("wsproto: malformed Sec-WebSocket-Protocol in response")  // 6., §11.3.4
+)
+
+// Response is the head of a server's answer. All slices point into the bytes that [ParseResponse] was given.
+type Response struct {
+	Status     int    // 101: the connection is a WebSocket from here on
+	Minor      uint8  // the 1 of HTTP/1.1
+	Protocol   []byte // the subprotocol, nil if none; whether it was asked for is the caller's to check
+	RetryAfter []byte // of a refusal, as sent
+}
+
+// ParseResponse reads the response head at the start of b and returns its length in bytes, empty line included; n ==
+// 0 without an error means that b ends inside the head. A status of 101 is held to RFC 6455 §4.1 with key, the
+// Sec-WebSocket-Key that was sent; of any other status only the syntax is checked, and its body is left in b.
+func ParseResponse(b []byte, key string, lim RequestLimits) (r Response, n int, err error) {
+	lim = lim.withDefaults()
+	full := len(b) >= lim.MaxBytes
+	b = b[:min(len(b), lim.MaxBytes)]
+	i, err := r.parseLine(b)
+	if err == ErrRequestLine {
+		err = ErrStatusLine
+	}
+	var up Request // its Upgrade and Connection lists
+	var accept []byte
+	extensions := false
+	if err == nil && i > 0 {
+		n, err = fields(b, i, lim.MaxHeaders, func(name, value []byte) error {
+			switch {
+			case fold(name, "upgrade"):
+				return up.setUpgrade(value)
+			case fold(name, "connection"):
+				return up.setConnection(value)
+			case fold(name, "retry-after"):
+				first(&r.RetryAfter, value)
+			case fold(name, "sec-websocket-extensions"):
+				extensions = true
+			case fold(name, "sec-websocket-accept"):
+				return once(&accept, value)
+			case fold(name, "sec-websocket-protocol"):
+				return once(&r.Protocol, value)
+			}
+			return nil
+		})
+	}
+	if err == nil && n == 0 && full {
+		err = ErrHeadTooLarge
+	}
+	if err != nil || n == 0 {
+		return Response{}, 0, err
+	}
+	if r.Status == 101 {
+		var room [28]byte
+		switch {
+		case !up.Upgrade:
+			err = ErrResponseUpgrade
+		case !up.ConnectionUpgrade:
+			err = ErrResponseConnection
+		case !bytes.Equal(accept, appendAccept(room[:0], []byte(key))):
+			err = ErrAccept
+		case extensions:
+			err = ErrResponseExtension
+		case r.Protocol != nil && !token.holds(r.Protocol):
+			err = ErrResponseProtocol
+		}
+		if err != nil {
+			return Response{}, 0, err
+		}
+	}
+	return r, n, nil
+}
+
+// parseLine reads the status line, RFC 9112 §4, and returns the index behind it, 0 if b ends inside it.
+func (r *Response) parseLine(b []byte) (i int, err error) {
+	if r.Minor, i, err = httpVersion(b, 0); i == 0 {
+		return 0, err
+	}
+	for k := range len(" 101 ") {
+		if i == len(b) {
+			return 0, nil
+		}
+		c := b[i]
+		switch k {
+		case 0:
+			if c != ' ' {
+				return 0, ErrStatusLine
+			}
+		case 4:
+			if c == '\r' {
+				return lineEnd(b, i) // without a reason and its space: not by the grammar, but common
+			}
+			if c != ' ' {
+				return 0, ErrStatusLine
+			}
+		default:
+			if c < '0' || c > '9' {
+				return 0, ErrStatusLine
+			}
+			r.Status = r.Status*10 + int(c-'0')
+		}
+		i++
+	}
+	if r.Status < 100 {
+		return 0, ErrStatusLine
+	}
+	i += valueLen(b[i:])
+	if i < len(b) && b[i] != '\r' && b[i] != '\n' {
+		return 0, ErrStatusLine
+	}
+	return lineEnd(b, i)
+}

@@ -1,0 +1,46 @@
+package wsproto
+
+import (
+	"go/parser"
+	gotoken "go/token"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Bytes in, values out: no I/O, no clock, no logging. What is on this list can do none of it.
+func TestImports(t *testing.T) {
+	allowed := map[string]bool{
+		"bytes":           true,
+		"crypto/sha1":     true,
+		"encoding/base64": true,
+		"encoding/binary": true,
+		"errors":          true,
+		"math/bits":       true,
+		"unicode/utf8":    true,
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		checked++
+		f, err := parser.ParseFile(gotoken.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			if path, err := strconv.Unquote(spec.Path.Value); err != nil || !allowed[path] {
+				t.Errorf("%s imports %s", file, spec.Path.Value)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("no files")
+	}
+}

@@ -1,0 +1,99 @@
+package wsproto
+
+import "encoding/binary"
+
+// The states of the UTF-8 automaton (RFC 3629 §4): what may come next. A state's value is the place of its successor
+// in a row of utf8Rows, in bits; utf8Bad is 0, so that whatever a row does not name is bad, and stays bad.
+const (
+	utf8Bad   = 0
+	utf8Start = 6  // the first byte of a character: text may end here
+	utf8Tail1 = 12 // one more byte 80..BF
+	utf8Tail2 = 18 // two more
+	utf8Tail3 = 24 // three more
+	utf8E0    = 30 // after E0: A0..BF, then one more. Less is overlong
+	utf8ED    = 36 // after ED: 80..9F, then one more. More is a surrogate
+	utf8F0    = 42 // after F0: 90..BF, then two more. Less is overlong
+	utf8F4    = 48 // after F4: 80..8F, then two more. More is above U+10FFFF
+
+	utf8Mask = 63
+)
+
+// One row per class of bytes: for each state the next one.
+const (
+	as uint64 = utf8Start << utf8Start // 00..7F
+	xx uint64 = 0                      // C0, C1, F5..FF: in no character
+	l2 uint64 = utf8Tail1 << utf8Start // C2..DF
+	e0 uint64 = utf8E0 << utf8Start
+	l3 uint64 = utf8Tail2 << utf8Start // E1..EC, EE, EF
+	ed uint64 = utf8ED << utf8Start
+	f0 uint64 = utf8F0 << utf8Start
+	l4 uint64 = utf8Tail3 << utf8Start // F1..F3
+	f4 uint64 = utf8F4 << utf8Start
+
+	tt uint64 = utf8Start<<utf8Tail1 | utf8Tail1<<utf8Tail2 | utf8Tail2<<utf8Tail3
+	t8 uint64 = tt | utf8Tail1<<utf8ED | utf8Tail2<<utf8F4 // 80..8F
+	t9 uint64 = tt | utf8Tail1<<utf8ED | utf8Tail2<<utf8F0 // 90..9F
+	ta uint64 = tt | utf8Tail1<<utf8E0 | utf8Tail2<<utf8F0 // A0..BF
+)
+
+var utf8Rows = [256]uint64{
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 0
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 1
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 2
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 3
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 4
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 5
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 6
+	as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, as, // 7
+	t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, t8, // 8
+	t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, t9, // 9
+	ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, // A
+	ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, ta, // B
+	xx, xx, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, // C
+	l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, l2, // D
+	e0, l3, l3, l3, l3, l3, l3, l3, l3, l3, l3, l3, l3, ed, l3, l3, // E
+	f0, l4, l4, l4, f4, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, // F
+}
+
+const highBits = 0x8080808080808080 // set in a word of eight bytes unless all are ASCII
+
+// validUTF8 reports whether p is whole UTF-8 text.
+func validUTF8(p []byte) bool { return stepUTF8(utf8Start, p) == utf8Start }
+
+// stepUTF8 runs the automaton over p, beginning in state, and returns the state at p's end: utf8Bad if p holds a byte
+// that cannot continue the text, utf8Start if a character ends where p ends, any other within a character.
+func stepUTF8(state uint8, p []byte) uint8 {
+	s := uint64(state)
+	for len(p) >= 8 {
+		if s == utf8Start {
+			for len(p) >= 32 && (binary.LittleEndian.Uint64(p)|binary.LittleEndian.Uint64(p[8:])|
+				binary.LittleEndian.Uint64(p[16:])|binary.LittleEndian.Uint64(p[24:]))&highBits == 0 {
+				p = p[32:]
+			}
+			for len(p) >= 8 && binary.LittleEndian.Uint64(p)&highBits == 0 {
+				p = p[8:]
+			}
+			if len(p) < 8 {
+				break
+			}
+		}
+		// The row does not depend on the state, so its load runs ahead: one shift per byte is all that waits.
+		w := p[:8:8]
+		s = utf8Rows[w[0]] >> (s & utf8Mask)
+		s = utf8Rows[w[1]] >> (s & utf8Mask)
+		s = utf8Rows[w[2]] >> (s & utf8Mask)
+		s = utf8Rows[w[3]] >> (s & utf8Mask)
+		s = utf8Rows[w[4]] >> (s & utf8Mask)
+		s = utf8Rows[w[5]] >> (s & utf8Mask)
+		s = utf8Rows[w[6]] >> (s & utf8Mask)
+		s = utf8Rows[w[7]] >> (s & utf8Mask) & utf8Mask
+		if s == utf8Bad {
+			return utf8Bad
+		}
+		p = p[8:]
+	}
+	for _, c := range p {
+		s = utf8Rows[c] >> (s & utf8Mask)
+	}
+	return uint8(s & utf8Mask)
+}
