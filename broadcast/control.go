@@ -1,0 +1,118 @@
+package broadcast
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"tickcast/wsproto"
+)
+
+// Control messages are few and belong to one client, or change rarely: they are built with encoding/json, except for
+// those that are the same for everyone.
+
+var (
+	freshFrame = textFrame([]byte(`{"op":"fresh","topics":[">"]}`))
+	staleFrame = textFrame([]byte(`{"op":"stale","topics":[">"],"why":"upstream disconnected"}`))
+)
+
+func textFrame(payload []byte) []byte { return wsproto.AppendFrame(nil, wsproto.OpText, payload) }
+
+// jsonFrame frames v, which always can be marshalled.
+func jsonFrame(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // topics may hold > and &
+	if err := e.Encode(v); err != nil {
+		return errFrame(nil, &CommandError{CodeInternal, "internal error"})
+	}
+	return textFrame(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+func helloFrame(cfg Config) []byte {
+	type limits struct {
+		Topics       int `json:"topics"`
+		MessageBytes int `json:"message_bytes"`
+	}
+	return jsonFrame(struct {
+		Op        string `json:"op"`
+		Version   int    `json:"v"`
+		Node      string `json:"node"`
+		Heartbeat int64  `json:"heartbeat"` // milliseconds
+		Limits    limits `json:"limits"`
+	}{"hello", 1, cfg.Node, cfg.Heartbeat.Milliseconds(), limits{cfg.MaxTopicsPerConnection, cfg.MaxMessageSize}})
+}
+
+type ackTopic struct {
+	Topic     string `json:"t"`
+	Mode      string `json:"mode,omitempty"`
+	Cursor    string `json:"cursor,omitempty"` // none for a pattern
+	Recovered *bool  `json:"recovered,omitempty"`
+}
+
+type ackError struct {
+	Topic string    `json:"t"`
+	Code  ErrorCode `json:"code"`
+	Msg   string    `json:"msg"`
+}
+
+type ack struct {
+	Topics []ackTopic
+	Errors []ackError
+}
+
+func (a *ack) fail(topic string, err error) {
+	e := &CommandError{CodeInternal, "internal error"}
+	errors.As(err, &e)
+	a.Errors = append(a.Errors, ackError{topic, e.Code, e.Reason})
+}
+
+func (a *ack) frame(id json.RawMessage) []byte {
+	return jsonFrame(struct {
+		Op     string          `json:"op"`
+		ID     json.RawMessage `json:"id,omitempty"`
+		Topics []ackTopic      `json:"topics,omitzero"`
+		Errors []ackError      `json:"errors,omitempty"`
+	}{"ack", id, a.Topics, a.Errors})
+}
+
+// pongFrame answers a client's ping with the time of this server in milliseconds, so that the client can tell how far
+// its own clock is off.
+func pongFrame(id json.RawMessage, now time.Time) []byte {
+	return jsonFrame(struct {
+		Op string          `json:"op"`
+		ID json.RawMessage `json:"id,omitempty"`
+		TS int64           `json:"ts"`
+	}{"ack", id, now.UnixMilli()})
+}
+
+func errFrame(id json.RawMessage, e *CommandError) []byte {
+	return jsonFrame(struct {
+		Op   string          `json:"op"`
+		ID   json.RawMessage `json:"id,omitempty"`
+		Code ErrorCode       `json:"code"`
+		Msg  string          `json:"msg"`
+	}{"err", id, e.Code, e.Reason})
+}
+
+// Heartbeat returns the frame {"op":"hb"} for idle clients. The bytes are shared. Any goroutine may call it.
+func Heartbeat(now time.Time) []byte {
+	return textFrame(append(strconv.AppendInt([]byte(`{"op":"hb","ts":`), now.UnixMilli(), 10), '}'))
+}
+
+func lagFrame(conflated uint64) []byte {
+	return textFrame(append(strconv.AppendUint([]byte(`{"op":"lag","conflated":`), conflated, 10), `,"dropped":0}`...))
+}
+
+// quoted shortens and quotes what a client sent, to be told back.
+func quoted(s string) string {
+	const most = 32
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+func (h *Hub) cursor(seq uint64) string { return h.epoch + ":" + strconv.FormatUint(seq, 10) }

@@ -1,0 +1,34 @@
+// Package broadcast turns a stream of NATS messages into frames on subscribers: topics, interest, fan-out, snapshots and
+// the client protocol. It knows no socket: what it sends goes to an [Outlet], which package eventloop implements.
+//
+// # Layout
+//
+//	hub.go         Hub: all topics of the process, what upstream delivers, which shards want it
+//	interest.go    what the shards want, held against what NATS is asked for
+//	shard.go       Shard: the subscribers of one event loop
+//	fanout.go      one message to its subscribers, in slices
+//	subscriber.go  a connection as its shard sees it; backlog.go: one that reads too slowly
+//	command.go     what clients say; control.go: what they are answered
+//	nats.go        the upstream: the only file that knows nats.go
+//
+// # Rules
+//
+//   - A Shard belongs to one event loop: every method but Post and Wake is called there. Hub is safe for any goroutine.
+//   - A message is framed once. All subscribers of all shards share the same immutable bytes.
+//   - Every queue has a bound. What overflows is conflated to the newest message of its topic, and counted.
+//
+// # Why
+//
+// Topics and their sequence live in the Hub, under one mutex that is taken once per message and never per delivery.
+// Shards hold what they need to deliver without asking: the newest message per topic and dense lists of subscribers.
+//
+// A subscriber and a topic know each other by position, both ways, so that leaving costs the subscriber's own topics and
+// never a search through a topic of a million subscribers.
+//
+// Clients may hold overlapping patterns, and so may NATS subscriptions. A subject has one owner among the interests that
+// match it, the one that NATS was asked for first; copies that arrive through the others are dropped. A subscriber that is reached by several of its
+// filters is written to once per message.
+//
+// There is no goroutine per topic: nats.go would start one for each asynchronous subscription. All subscriptions share
+// one channel and one goroutine, which also keeps the order of every subject.
+package broadcast

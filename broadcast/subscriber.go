@@ -1,0 +1,100 @@
+package broadcast
+
+// A subscriber is a connection as its shard sees it. There may be a million: 40 bytes, and nothing else on the heap while
+// it holds one subscription and reads what it is sent.
+type subscriber struct {
+	first   entry
+	more    *[]entry // the second subscription and on
+	backlog *backlog // nil while the client keeps up
+	n       uint32   // subscriptions
+	visited uint32   // the last fan-out that is through with it; see fanout.serial
+	flags   subscriberFlags
+}
+
+type subscriberFlags uint8
+
+const (
+	flagJoined     subscriberFlags = 1 << iota
+	flagSubscribed                 // has held a subscription at some time
+	flagStale                      // was told stale last, not fresh
+)
+
+// An entry is one subscription in the eyes of its subscriber; place is the same in the eyes of the filter. Each holds the
+// other's position, so that either can be taken out in constant time.
+type entry struct {
+	filter   uint32 // index into Shard.filters
+	position uint32 // index into filter.places
+}
+
+type place struct {
+	slot  uint32 // of the subscriber; vacant = it left during a fan-out
+	entry uint32 // which of its entries
+}
+
+const vacant = ^uint32(0)
+
+// at returns entry k, 0 <= k < s.n. The pointer is good until the next add or remove.
+func (s *subscriber) at(k uint32) *entry {
+	if k == 0 {
+		return &s.first
+	}
+	return &(*s.more)[k-1]
+}
+
+// add appends e and returns its index.
+func (s *subscriber) add(e entry) uint32 {
+	k := s.n
+	s.n++
+	switch {
+	case k == 0:
+		s.first = e
+	case s.more == nil:
+		more := make([]entry, 1, 3)
+		more[0] = e
+		s.more = &more
+	default:
+		*s.more = append(*s.more, e)
+	}
+	return k
+}
+
+// remove takes entry k out. The last entry moves to k: its filter must be told if moved is true.
+func (s *subscriber) remove(k uint32) (moved bool) {
+	last := s.n - 1
+	moved = k != last
+	if moved {
+		*s.at(k) = *s.at(last)
+	}
+	if last == 0 {
+		s.first = entry{}
+	} else {
+		*s.more = (*s.more)[:last-1]
+		if last == 1 {
+			s.more = nil
+		}
+	}
+	s.n = last
+	return moved
+}
+
+// subscribers is a table by slot that grows without moving what it holds.
+type subscribers struct {
+	chunks []*[chunkSize]subscriber
+}
+
+const chunkSize = 512
+
+// at returns the subscriber in slot, which must have been made by grow.
+func (t *subscribers) at(slot uint32) *subscriber {
+	return &t.chunks[slot/chunkSize][slot%chunkSize]
+}
+
+// grow makes slot exist. Slots are dense: the lowest free one is used first.
+func (t *subscribers) grow(slot uint32) {
+	for int(slot/chunkSize) >= len(t.chunks) {
+		t.chunks = append(t.chunks, new([chunkSize]subscriber))
+	}
+}
+
+// len returns how many slots exist.
+func (t *subscribers) len() uint32 { return uint32(len(t.chunks)) * chunkSize }
