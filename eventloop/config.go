@@ -1,0 +1,53 @@
+package eventloop
+
+import (
+	"log/slog"
+	"time"
+
+	"tickcast/wsproto"
+)
+
+// Config says how an Engine works. Durations are kept to a tenth of a second.
+type Config struct {
+	Listen       []string // "host:port"; port 0 picks a free one
+	StreamPath   string   // where WebSockets are accepted
+	Pages        []Page   // what else is served
+	Subprotocols []string // that are known; the first in the client's order is chosen
+	Loops        int      // event loops
+	LockOSThread bool     // give each loop a thread of its own
+
+	Backlog        int           // connections that the kernel holds before they are accepted
+	SendBuffer     int           // SO_SNDBUF in bytes; 0 = the kernel's default
+	NotSentLowat   int           // TCP_NOTSENT_LOWAT in bytes; 0 = the kernel's default
+	TCPUserTimeout time.Duration // TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; 0 = the kernel's default
+
+	MaxConnections int // more are answered 503; 0 = what the limit of open files allows, less a reserve
+	MaxHeaderSize  int // of a request's head, bytes
+	MaxMessageSize int // of a client's message, bytes
+	QueueBytes     int // of answers that may wait for one client, bytes
+
+	HandshakeTimeout    time.Duration // from the connection to the end of its request, and between requests
+	FirstMessageTimeout time.Duration // from the upgrade to the first subscription; 0 = for ever
+	CloseTimeout        time.Duration // from our close frame or refusal to the end of the connection
+	Heartbeat           time.Duration // without a frame to the client before it gets hb; 0 = never
+	PingInterval        time.Duration // without a byte from the client before it is pinged; 0 = never
+	IdleTimeout         time.Duration // without a byte from the client before it is given up; 0 = never
+
+	Slice time.Duration // the longest uninterrupted fan-out; then the loop looks at its sockets
+
+	Log *slog.Logger // nil = discard
+}
+
+// A Page is served from memory to GET and HEAD.
+type Page struct {
+	Path        string // exact, such as "/"
+	ContentType string
+	Body        []byte
+}
+
+// Status codes of Tickcast's own, RFC 6455 section 7.4.2: 4000-4499 = come back, 4500-4999 = do not.
+const (
+	StatusHeartbeatTimeout wsproto.StatusCode = 4000
+	StatusNothingAsked     wsproto.StatusCode = 4001 // nothing subscribed in time
+	StatusSlowConsumer     wsproto.StatusCode = 4003 // the client does not read its answers
+)

@@ -1,0 +1,85 @@
+package eventloop
+
+import (
+	"github.com/panjf2000/gnet/v2"
+
+	"tickcast/wsproto"
+)
+
+// A conn is the state of a connection: everything but the sockets' own is here and in the shard's subscriber.
+// All of it is owned by the loop.
+type conn struct {
+	gc      gnet.Conn
+	loop    *loop
+	head    *[]byte         // what has come of an unfinished request; nil = nothing
+	decoder wsproto.Decoder // of what comes after the upgrade
+	slot    uint32          // its place in the loop, and its name at the shard
+	fd      int32
+
+	// The timer wheel: see timers.go. Times are in ticks since the engine's start.
+	next, prev uint32 // neighbours in the bucket: slot+1, 0 = none
+	due        uint32 // when the timer fires
+	since      uint32 // when the state was entered
+	heard      uint32 // when the last byte came
+	sent       uint32 // when the last frame left
+
+	bucket uint16 // of the wheel; noBucket = in none
+	code   wsproto.StatusCode
+	state  connState
+	flags  connFlags
+}
+
+type connState uint8
+
+const (
+	stateFree    connState = iota // the slot has no connection
+	stateRequest                  // a request is expected
+	stateOpen                     // a WebSocket; known to the shard
+	stateClosing                  // our close frame is sent, the client's is expected
+	stateLinger                   // our last byte is given; what comes is thrown away
+)
+
+type connFlags uint8
+
+const (
+	flagBehind    connFlags = 1 << iota // gnet holds bytes that the socket did not take; listed in loop.behind
+	flagPinged                          // a ping was sent since the client was heard
+	flagShutdown                        // the sending side is shut down
+	flagWebSocket                       // was upgraded: counts as closed by code
+)
+
+// conns is a table by slot that grows without moving what it holds.
+type conns struct {
+	chunks []*[chunkSize]conn
+	free   []uint32 // slots, the last freed on top
+	made   uint32   // slots that have ever been used
+}
+
+const chunkSize = 512
+
+func (t *conns) at(slot uint32) *conn { return &t.chunks[slot/chunkSize][slot%chunkSize] }
+
+// take returns a free conn.
+func (t *conns) take() *conn {
+	var slot uint32
+	if n := len(t.free); n > 0 {
+		slot = t.free[n-1]
+		t.free = t.free[:n-1]
+	} else {
+		slot = t.made
+		t.made++
+		if int(slot/chunkSize) == len(t.chunks) {
+			t.chunks = append(t.chunks, new([chunkSize]conn))
+		}
+	}
+	c := t.at(slot)
+	*c = conn{slot: slot, bucket: noBucket}
+	return c
+}
+
+// put gives c's slot back.
+func (t *conns) put(c *conn) {
+	slot := c.slot
+	*c = conn{bucket: noBucket}
+	t.free = append(t.free, slot)
+}

@@ -1,0 +1,97 @@
+package eventloop
+
+import (
+	"errors"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"tickcast/wsproto"
+)
+
+// OnTraffic is where bytes become calls. gnet calls it on the connection's loop whenever there is something to read.
+func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
+	c, ok := gc.Context().(*conn)
+	if !ok {
+		return gnet.Close
+	}
+	l := c.loop
+	l.check()
+	defer l.recover(c)
+	b, err := gc.Next(-1) // all of it: one byte left behind would keep a buffer
+	if err != nil || len(b) == 0 {
+		return gnet.None
+	}
+	l.bytesReceived += uint64(len(b))
+	c.heard = l.now
+	switch c.state {
+	case stateRequest:
+		l.readRequests(c, b)
+	case stateOpen, stateClosing:
+		l.readFrames(c, b)
+	}
+	return gnet.None // whoever ended the connection has closed it already
+}
+
+// readFrames takes what came on a WebSocket.
+func (l *loop) readFrames(c *conn, b []byte) {
+	c.flags &^= flagPinged
+	for len(b) > 0 {
+		m, n, err := c.decoder.Next(&l.engine.frames, b)
+		if err != nil {
+			l.protocolError(c, err)
+			return
+		}
+		b = b[n:]
+		if m.Op != wsproto.OpContinuation && !l.message(c, m) {
+			return
+		}
+	}
+}
+
+// message handles a whole message or control frame. It reports false when nothing more is to be read.
+func (l *loop) message(c *conn, m wsproto.Message) bool {
+	if m.Op == wsproto.OpClose {
+		l.peerClosed(c, m.Code)
+		return false
+	}
+	if c.state != stateOpen {
+		return true // between our close frame and the client's: RFC 6455 section 1.4 has it discarded
+	}
+	switch m.Op {
+	case wsproto.OpText:
+		l.messages++
+		l.shard.Apply(c.slot, m.Payload)
+	case wsproto.OpBinary:
+		l.fail(c, wsproto.StatusUnsupportedData, "commands are text")
+	case wsproto.OpPing:
+		l.scratch = wsproto.AppendFrame(l.scratch[:0], wsproto.OpPong, m.Payload)
+		l.control(c, l.scratch)
+	}
+	return c.state == stateOpen || c.state == stateClosing
+}
+
+// peerClosed ends a connection whose client sent a close frame: it is answered unless it is the answer to ours, and then
+// the server closes first (RFC 6455 section 7.1.1).
+func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
+	if c.state == stateOpen {
+		c.code = code
+		l.scratch = wsproto.AppendClose(l.scratch[:0], code, "")
+		if !l.control(c, l.scratch) {
+			return
+		}
+	}
+	l.drop(c)
+}
+
+// protocolError fails the connection with the code that the decoder gave.
+func (l *loop) protocolError(c *conn, err error) {
+	if c.state != stateOpen {
+		l.drop(c)
+		return
+	}
+	var p *wsproto.ProtocolError
+	if !errors.As(err, &p) {
+		p = &wsproto.ProtocolError{Code: wsproto.StatusInternalError, Reason: "internal error"}
+	}
+	l.fail(c, p.Code, p.Reason)
+}

@@ -1,0 +1,229 @@
+package eventloop
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"tickcast/broadcast"
+	"tickcast/wsproto"
+)
+
+// A loop is the state of one event loop: its connections, their timers and its shard. It is the shard's outlet.
+type loop struct {
+	// Immutable once the loop has shown itself.
+	engine *Engine
+	index  int
+	el     gnet.EventLoop
+	shard  *broadcast.Shard
+	times  loopTimes
+	tasks  struct{ tick, drain, resume, expire, end gnet.Runnable }
+
+	// Any goroutine.
+	ticking  atomic.Bool  // a tick is posted
+	posted   atomic.Int64 // when; nanoseconds since the engine's start
+	lag      atomic.Int64 // how long the last tick waited, nanoseconds
+	counters counters
+
+	// Owned by the loop.
+	conns   conns
+	wheel   wheel
+	now     uint32   // ticks since the engine's start, as of the last tick
+	behind  []uint32 // slots of connections with flagBehind
+	swept   time.Time
+	scratch []byte   // for responses
+	chunks  [][]byte // scratch
+	ending  uint32   // shutdown: the next slot to end
+	resumes bool     // a fan-out is unfinished and its continuation on the way
+	expires bool     // the same for expired timers
+	hb      []byte   // the heartbeat frame of tick hbAt
+	hbAt    uint32
+	date    []byte // the Date header line of second dateAt
+	dateAt  int64
+	owner   ownerCheck
+
+	// Owned by the loop; published to counters now and then.
+	tally
+}
+
+// loopTimes are the configured durations in ticks.
+type loopTimes struct{ handshake, first, closing, heartbeat, ping, idle uint32 }
+
+// tally are figures that only grow. The loop counts without synchronisation and publishes now and then.
+type tally struct {
+	accepted, requests, opened                 uint64
+	frames, bytesSent, bytesReceived, messages uint64
+	pings, pongTimeouts, panics                uint64
+	rejected                                   [rejectReasons]uint64
+}
+
+type counters struct {
+	connections, webSockets atomic.Int64
+
+	mu     sync.Mutex
+	tally  tally
+	closed map[wsproto.StatusCode]uint64
+}
+
+func newLoop(e *Engine, index int) *loop {
+	l := &loop{engine: e, index: index, shard: e.hub.Shard(index), times: e.times}
+	l.counters.closed = make(map[wsproto.StatusCode]uint64)
+	l.tasks.tick = l.task(l.tick)
+	l.tasks.drain = l.task(l.drain)
+	l.tasks.resume = l.task(l.resume)
+	l.tasks.expire = l.task(l.expire)
+	l.tasks.end = l.task(l.end)
+	return l
+}
+
+// task makes f something that gnet can run on the loop. A panic ends the task and is counted, not the process.
+func (l *loop) task(f func()) gnet.Runnable {
+	return gnet.RunnableFunc(func(context.Context) error {
+		l.check()
+		defer l.recover(nil)
+		f()
+		return nil
+	})
+}
+
+// recover, deferred at the edge of the loop, ends the connection whose bytes made a handler panic. That is an error of
+// ours; the other connections must not pay for it.
+func (l *loop) recover(c *conn) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	l.panics++
+	l.engine.log.Error("panic on an event loop", "loop", l.index, "panic", r, "stack", string(debug.Stack()))
+	if c != nil && c.state != stateFree {
+		c.code = wsproto.StatusInternalError
+		l.drop(c)
+	}
+}
+
+// post has t run on the loop. Any goroutine but the loop's own may call it directly; the loop goes through again.
+func (l *loop) post(t gnet.Runnable) {
+	// It fails only while the engine stops, when nothing is left to do.
+	_ = l.el.Execute(context.Background(), t)
+}
+
+// again continues t after the loop has looked at its sockets.
+func (l *loop) again(t gnet.Runnable) { go l.post(t) }
+
+// tick runs ten times a second.
+func (l *loop) tick() {
+	waited := time.Since(l.engine.started) - time.Duration(l.posted.Load())
+	l.lag.Store(int64(waited))
+	l.ticking.Store(false)
+	l.now = l.engine.tick()
+	l.advance(l.now)
+	if !l.expires {
+		l.expire()
+	}
+	l.sweep()
+	l.publish()
+}
+
+// expire runs what is due, in slices.
+func (l *loop) expire() {
+	l.expires = false
+	if l.fire(time.Now().Add(l.engine.cfg.Slice)) {
+		l.expires = true
+		l.again(l.tasks.expire)
+	}
+}
+
+// drain fans out what has been posted to the shard, in slices.
+//
+// Subtle: the shard wakes the loop for every message that comes while a fan-out is unfinished. If each of these tasks went
+// on with it and continued itself, there would be ever more of them, one behind the other, and no look at the sockets.
+func (l *loop) drain() {
+	if !l.resumes {
+		l.resume()
+	}
+}
+
+func (l *loop) resume() {
+	l.resumes = false
+	more := l.shard.Drain(l.engine.cfg.Slice)
+	if len(l.behind) > 0 && time.Since(l.swept) > sweepInterval {
+		l.sweep()
+	}
+	if more {
+		l.resumes = true
+		l.again(l.tasks.resume)
+		return
+	}
+	l.publish()
+}
+
+// publish makes the loop's figures visible to other goroutines.
+func (l *loop) publish() {
+	c := &l.counters
+	c.mu.Lock()
+	c.tally = l.tally
+	c.mu.Unlock()
+}
+
+// heartbeatFrame returns {"op":"hb"}, the same bytes for everyone in a tick.
+func (l *loop) heartbeatFrame() []byte {
+	if l.hb == nil || l.hbAt != l.now {
+		l.hb, l.hbAt = broadcast.Heartbeat(time.Now()), l.now
+	}
+	return l.hb
+}
+
+// open takes in a connection that gnet accepted.
+func (l *loop) open(gc gnet.Conn) gnet.Action {
+	c := l.conns.take()
+	c.gc, c.loop, c.fd = gc, l, int32(gc.Fd())
+	c.state, c.since = stateRequest, l.now
+	gc.SetContext(c)
+	l.accepted++
+	l.counters.connections.Add(1)
+	switch n := l.engine.connections.Add(1); {
+	case n > l.engine.maxConnections+l.engine.reserve/2:
+		l.rejected[rejectMaxConnections]++
+		return gnet.Close // too many are being refused already
+	case n > l.engine.maxConnections:
+		l.refuse(c, status503, "too many connections")
+	case l.engine.draining.Load():
+		l.refuse(c, status503Draining, "the server is going away")
+	default:
+		l.schedule(c, l.now+l.times.handshake)
+	}
+	return gnet.None
+}
+
+// closed takes out a connection that gnet is about to close.
+func (l *loop) closed(c *conn) {
+	l.unschedule(c)
+	if c.state == stateOpen {
+		l.shard.Leave(c.slot)
+	}
+	if c.flags&flagWebSocket != 0 {
+		if c.code == 0 {
+			c.code = wsproto.StatusAbnormal
+		}
+		l.counters.webSockets.Add(-1)
+		l.counters.mu.Lock()
+		l.counters.closed[c.code]++
+		l.counters.mu.Unlock()
+	}
+	if c.flags&flagBehind != 0 {
+		*c = conn{slot: c.slot, bucket: noBucket} // the next sweep takes it off the list and gives the slot back
+	} else {
+		l.conns.put(c)
+	}
+	l.counters.connections.Add(-1)
+	l.engine.gone()
+}
+
+// drop ends the connection at once.
+func (l *loop) drop(c *conn) {
+	_ = l.el.Close(c.gc) // its errors are the kernel's about a socket that is gone either way
+}

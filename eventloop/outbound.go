@@ -1,0 +1,184 @@
+package eventloop
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tickcast/wsproto"
+)
+
+var pingFrame = wsproto.AppendFrame(nil, wsproto.OpPing, nil)
+
+// sweepInterval is how often, at most, fan-outs look for connections that have caught up.
+const sweepInterval = 5 * time.Millisecond
+
+// Write sends a whole frame to the client in slot; see broadcast.Outlet.
+func (l *loop) Write(slot uint32, frame []byte) bool { return l.write(l.conns.at(slot), frame) }
+
+// write is the hot path: one system call, a few fields of one cache line.
+func (l *loop) write(c *conn, frame []byte) bool {
+	if c.flags&flagBehind != 0 {
+		return l.enqueue(c, frame)
+	}
+	n, errno := writeNow(c.fd, frame)
+	if n == len(frame) {
+		l.frames++
+		l.bytesSent += uint64(n)
+		c.sent = l.now
+		return true
+	}
+	return l.writeRest(c, frame, n, errno)
+}
+
+// writeNow is write(2) without telling the scheduler: the descriptor does not block, so the call returns at once.
+func writeNow(fd int32, b []byte) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+// writeRest goes on with a frame of which the socket took n bytes.
+func (l *loop) writeRest(c *conn, frame []byte, n int, errno unix.Errno) bool {
+	if errno != 0 && errno != unix.EAGAIN {
+		l.drop(c)
+		return false
+	}
+	l.frames++
+	l.bytesSent += uint64(len(frame))
+	gc := c.gc
+	if _, err := gc.Write(frame[n:]); err != nil {
+		return false // gnet has closed the connection
+	}
+	if gc.OutboundBuffered() == 0 {
+		c.sent = l.now
+		return true
+	}
+	c.flags |= flagBehind
+	l.behind = append(l.behind, c.slot)
+	return false
+}
+
+// enqueue adds an answer to what gnet holds for c. It reports false always: c is behind.
+func (l *loop) enqueue(c *conn, frame []byte) bool {
+	if c.gc.OutboundBuffered()+len(frame) > l.engine.cfg.QueueBytes {
+		// No closing handshake: the client does not read, so it would not see it in time.
+		c.code = StatusSlowConsumer
+		_, _ = c.gc.Write(wsproto.AppendClose(nil, StatusSlowConsumer, "answers are not read"))
+		l.drop(c)
+		return false
+	}
+	l.frames++
+	l.bytesSent += uint64(len(frame))
+	_, _ = c.gc.Write(frame) // appends to gnet's buffer; cannot fail
+	return false
+}
+
+// Writev sends frames at once; see broadcast.Outlet.
+func (l *loop) Writev(slot uint32, frames [][]byte) bool {
+	c := l.conns.at(slot)
+	if len(frames) == 1 {
+		return l.write(c, frames[0])
+	}
+	size := 0
+	for _, f := range frames {
+		size += len(f)
+	}
+	l.frames += uint64(len(frames))
+	l.bytesSent += uint64(size)
+	gc := c.gc
+	if _, err := gc.Writev(frames); err != nil {
+		return false
+	}
+	c.sent = l.now
+	return !l.checkBehind(c)
+}
+
+// checkBehind lists c as behind if gnet holds bytes of it, and reports that.
+func (l *loop) checkBehind(c *conn) bool {
+	if c.flags&flagBehind == 0 && c.gc.OutboundBuffered() > 0 {
+		c.flags |= flagBehind
+		l.behind = append(l.behind, c.slot)
+	}
+	return c.flags&flagBehind != 0
+}
+
+// control writes a frame of the connection itself. It reports false when the connection is over.
+func (l *loop) control(c *conn, frame []byte) bool {
+	l.write(c, frame)
+	return c.state != stateFree
+}
+
+// sweep finds the connections whose bytes gnet has got rid of, and lets them go on. gnet has no callback for that.
+func (l *loop) sweep() {
+	l.swept = time.Now()
+	slots := l.behind
+	l.behind = slots[:0] // in place: each slot looked at leaves at most itself behind
+	for _, slot := range slots {
+		c := l.conns.at(slot)
+		if c.state == stateFree {
+			l.conns.put(c)
+			continue
+		}
+		if c.gc.OutboundBuffered() > 0 {
+			l.behind = append(l.behind, slot)
+			continue
+		}
+		c.flags &^= flagBehind
+		c.sent = l.now
+		switch c.state {
+		case stateOpen:
+			l.shard.Writable(slot)
+		case stateLinger:
+			l.shutdownWrite(c)
+		}
+	}
+}
+
+// Close starts the closing handshake with the client in slot; see broadcast.Outlet.
+func (l *loop) Close(slot uint32, code wsproto.StatusCode, reason string) {
+	l.closeWith(l.conns.at(slot), code, reason)
+}
+
+// closeWith sends our close frame and waits for the client's, for at most Config.CloseTimeout.
+func (l *loop) closeWith(c *conn, code wsproto.StatusCode, reason string) {
+	if c.state != stateOpen {
+		return
+	}
+	l.shard.Leave(c.slot)
+	c.state, c.since, c.code = stateClosing, l.now, code
+	l.schedule(c, l.now+l.times.closing)
+	l.write(c, wsproto.AppendClose(nil, code, reason))
+}
+
+// fail sends our close frame after the client broke the protocol, and reads nothing more
+// (RFC 6455 section 7.1.7, Fail the WebSocket Connection).
+func (l *loop) fail(c *conn, code wsproto.StatusCode, reason string) {
+	l.closeWith(c, code, reason)
+	if c.state == stateClosing {
+		l.linger(c)
+	}
+}
+
+// linger ends our side of the connection and waits for the client to end its own.
+func (l *loop) linger(c *conn) {
+	c.state, c.since, c.head, c.decoder = stateLinger, l.now, nil, wsproto.Decoder{}
+	l.schedule(c, l.now+l.times.closing)
+	if !l.checkBehind(c) {
+		l.shutdownWrite(c)
+	}
+}
+
+func (l *loop) shutdownWrite(c *conn) {
+	if c.flags&flagShutdown == 0 {
+		c.flags |= flagShutdown
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // fails only if the client is gone
+	}
+}
