@@ -1,0 +1,128 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"tickcast/wsproto"
+)
+
+// serveBare runs a bare server until the test ends.
+func serveBare(t testing.TB) *Bare {
+	t.Helper()
+	b, err := ListenBare("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		if _, err := b.Broadcast(context.Background(), nil); err != ErrBareEnded {
+			t.Errorf("Broadcast after the end: %v", err)
+		}
+	})
+	return b
+}
+
+func TestBareBroadcast(t *testing.T) {
+	const conns = 200
+	ctx := testContext(t)
+	server := serveBare(t)
+	f := startFleet(t, FleetConfig{URL: server.URL(), Conns: conns, Workers: 2})
+	if err := f.WaitOpen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.Open(); n != conns {
+		t.Errorf("%d open", n)
+	}
+	payload := `{"t":"px.A","s":1,"d":{}}`
+	frame := wsproto.AppendFrame(nil, wsproto.OpText, []byte(payload))
+	for round := range 3 {
+		sweep, err := server.Broadcast(ctx, frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sweep.Delivered != conns || sweep.Missed != 0 || sweep.Wall <= 0 || sweep.CPU < 0 {
+			t.Errorf("round %d: %+v", round, sweep)
+		}
+		if err := f.WaitData(ctx, int64((round+1)*conns)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range conns {
+		if got, want := f.Client(i), (Ledger{3, 3, uint64(3 * len(payload))}); got != want {
+			t.Fatalf("client %d: %+v", i, got)
+		}
+	}
+	// The server has answered each close frame, so all are gone and their places are free.
+	if sweep, err := server.Broadcast(ctx, frame); err != nil || sweep.Delivered != 0 || server.Open() != 0 {
+		t.Errorf("after the fleet: %+v, %v, %d open", sweep, err, server.Open())
+	}
+	again := startFleet(t, FleetConfig{URL: server.URL(), Conns: 5, Pause: time.Millisecond})
+	if err := again.WaitOpen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if sweep, err := server.Broadcast(ctx, frame); err != nil || sweep.Delivered != 5 {
+		t.Errorf("second fleet: %+v, %v", sweep, err)
+	}
+	if err := again.WaitData(ctx, 5); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBareHandshake(t *testing.T) {
+	server := serveBare(t)
+	addr := strings.TrimSuffix(strings.TrimPrefix(server.URL(), "ws://"), "/stream")
+	key := handshakeKey(1, 1)
+	whole := string(wsproto.AppendRequest(nil, wsproto.ClientRequest{Host: addr, Key: string(key[:])}))
+	for _, tt := range []struct {
+		name, request string
+		want          string
+	}{
+		{"whole", whole, "HTTP/1.1 101"},
+		{"not an upgrade", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", ""},
+		{"not HTTP", "\x00\x01\x02\r\n\r\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			half := len(tt.request) / 2
+			io.WriteString(c, tt.request[:half])
+			io.WriteString(c, tt.request[half:])
+			got := make([]byte, len("HTTP/1.1 101"))
+			n, _ := io.ReadFull(c, got)
+			if string(got[:n]) != tt.want {
+				t.Errorf("answer %q, want %q", got[:n], tt.want)
+			}
+		})
+	}
+}
+
+func TestListenBareErrors(t *testing.T) {
+	server := serveBare(t)
+	taken := strings.TrimSuffix(strings.TrimPrefix(server.URL(), "ws://"), "/stream")
+	for _, addr := range []string{"", "127.0.0.1", "[::1]:0", taken} {
+		if b, err := ListenBare(addr); err == nil {
+			b.release()
+			t.Errorf("ListenBare(%q) succeeded", addr)
+		} else if errors.Unwrap(err) == nil && addr == taken {
+			t.Errorf("cause is lost: %v", err)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package loadtest
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	serverBinary = flag.String("server.binary", "", "the tickcast binary to measure; empty: built from this tree")
+	serverConfig = flag.String("server.config", "../config.toml", "its configuration, if the file exists")
+)
+
+// A tickcastServer is a running server process.
+type tickcastServer struct {
+	pid      int
+	url      string // of its stream
+	internal string // of its internal port
+	nats     *nats.Conn
+}
+
+// quiet keeps a server from sending or closing by itself during a measurement.
+var quiet = []string{
+	"TICKCAST_CONNECTION_HEARTBEAT=1h",
+	"TICKCAST_CONNECTION_PING_INTERVAL=1h",
+	"TICKCAST_CONNECTION_IDLE_TIMEOUT=24h",
+}
+
+// startTickcast builds and starts the server, which ends with b. The error says why there is none to measure.
+func startTickcast(b *testing.B) (*tickcastServer, error) {
+	b.Helper()
+	binary := *serverBinary
+	if binary == "" {
+		binary = filepath.Join(b.TempDir(), "tickcast")
+		if out, err := exec.Command("go", "build", "-o", binary, "tickcast/cmd/tickcast").CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	}
+	ports := freePorts(b, 3)
+	s := &tickcastServer{url: "ws://" + ports[0] + "/stream", internal: "http://" + ports[1]}
+	var args []string
+	if _, err := os.Stat(*serverConfig); err == nil {
+		args = []string{"-config", *serverConfig}
+	}
+	var log bytes.Buffer
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(append(os.Environ(), quiet...),
+		"TICKCAST_SERVER_LISTEN="+ports[0],
+		"TICKCAST_SERVER_INTERNAL_LISTEN="+ports[1],
+		"TICKCAST_NATS_EMBEDDED_LISTEN="+ports[2],
+	)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.pid = cmd.Process.Pid
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	stop := func() {
+		cmd.Process.Kill() // a drain would take its time, and nothing is left to measure
+		<-ended
+	}
+	if err := s.waitReady(ended); err != nil {
+		stop()
+		return nil, fmt.Errorf("%w\n%s", err, &log)
+	}
+	b.Cleanup(func() {
+		select {
+		case <-ended:
+			b.Errorf("the server ended by itself: %s", &log)
+		default:
+		}
+		stop()
+		if b.Failed() {
+			b.Logf("the server's log:\n%s", &log)
+		}
+	})
+	nc, err := nats.Connect("nats://" + ports[2])
+	if err != nil {
+		return nil, fmt.Errorf("connect to its NATS server: %w", err)
+	}
+	b.Cleanup(nc.Close)
+	s.nats = nc
+	return s, nil
+}
+
+// waitReady asks /readyz until it says yes.
+func (s *tickcastServer) waitReady(ended <-chan struct{}) error {
+	for begun := time.Now(); time.Since(begun) < 15*time.Second; {
+		if r, err := http.Get(s.internal + "/readyz"); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("the server ended")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%s/readyz did not become ready", s.internal)
+}
+
+// A mallocMeter tells how many heap objects a server allocates, by its /metrics. The runtime counts per processor and
+// adds up late, so the figure is good to a few thousand objects.
+type mallocMeter struct {
+	server        *tickcastServer
+	start, scrape float64 // objects at the start, and those of one scrape
+}
+
+// startMallocs starts to count.
+func (s *tickcastServer) startMallocs(b *testing.B) *mallocMeter {
+	b.Helper()
+	m := &mallocMeter{server: s, start: s.mallocs(b)}
+	for i := range 5 {
+		now := s.mallocs(b)
+		if d := now - m.start; i == 0 || d < m.scrape {
+			m.scrape = d
+		}
+		m.start = now
+	}
+	return m
+}
+
+// objects returns how many objects were allocated since the start, not for a scrape.
+func (m *mallocMeter) objects(b *testing.B) float64 {
+	b.Helper()
+	return m.server.mallocs(b) - m.start - m.scrape
+}
+
+// mallocs returns the number of heap objects that the server has allocated since it began.
+func (s *tickcastServer) mallocs(b *testing.B) float64 {
+	b.Helper()
+	r, err := http.Get(s.internal + "/metrics")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Body.Close()
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
+			n, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return n
+		}
+	}
+	b.Fatal("no go_memstats_mallocs_total in /metrics")
+	return 0
+}
+
+// freePorts returns n addresses on which nobody listens. Somebody may come before the caller, though hardly.
+func freePorts(b *testing.B, n int) []string {
+	b.Helper()
+	var addrs []string
+	for range n {
+		ln, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer ln.Close()
+		addrs = append(addrs, ln.Addr().String())
+	}
+	return addrs
+}

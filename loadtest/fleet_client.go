@@ -1,0 +1,195 @@
+package loadtest
+
+import (
+	"bytes"
+	"errors"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tickcast/wsproto"
+)
+
+// A client is one connection as its worker sees it. A fleet of a million holds a million of them, so its size is the
+// load tester's memory: what is needed in rare states only (half a response, bytes that a full socket did not take)
+// is kept in the worker's maps instead, and what can be computed again (key, topic) is not kept.
+type client struct {
+	decoder wsproto.Decoder
+	ledger  Ledger
+	fd      int32
+	begun   uint32 // when connect(2) was called, in the fleet's milliseconds
+	state   state
+	replied bool // the subscribe command was answered
+}
+
+// A state is where a client is in its life; it only moves down this list.
+type state uint8
+
+const (
+	stateUnused     state = iota
+	stateConnecting       // connect(2) called
+	stateUpgrading        // request sent, no answer yet
+	stateOpen
+	stateClosing // close frame sent by Close
+	stateEnded   // fd closed
+)
+
+// pending reports whether the client is on its way to be open.
+func (s state) pending() bool { return s == stateConnecting || s == stateUpgrading }
+
+// What the server's messages begin with. It writes them itself, so their first field is known.
+var (
+	dataPrefix = []byte(`{"t":`)
+	ackPrefix  = []byte(`{"op":"ack"`)
+	errPrefix  = []byte(`{"op":"err"`)
+	ackErrors  = []byte(`"errors":[{`)
+)
+
+// event handles what epoll reported about client i. Events of a batch may be about a client that an earlier one ended.
+func (w *worker) event(i int32, events uint32) {
+	c := &w.clients[i]
+	switch c.state {
+	case stateConnecting:
+		w.connected(i)
+	case stateUpgrading, stateOpen, stateClosing:
+		if events&unix.EPOLLOUT != 0 {
+			w.flush(i)
+		}
+		if events&^unix.EPOLLOUT != 0 && c.state != stateEnded {
+			w.read(i)
+		}
+	}
+}
+
+// read does one read(2) for client i and handles what it brought. If there is more, epoll will say so again.
+func (w *worker) read(i int32) {
+	c := &w.clients[i]
+	n, errno := readNow(c.fd, w.buf)
+	switch {
+	case errno == unix.EAGAIN || errno == unix.EINTR:
+		return
+	case errno != 0:
+		w.end(i, ioFault(errno))
+		return
+	case n == 0:
+		w.end(i, Fault{Kind: FaultEOF})
+		return
+	}
+	b := w.buf[:n]
+	if c.state == stateUpgrading {
+		b = w.upgraded(i, b)
+	}
+	for len(b) > 0 && c.state != stateEnded {
+		m, n, err := c.decoder.Next(&w.config, b)
+		if err != nil {
+			w.broken(i, err)
+			return
+		}
+		b = b[n:]
+		w.message(i, m)
+	}
+}
+
+// upgraded handles the answer to the opening handshake and returns the bytes after it. It is nil while the answer is
+// incomplete or if it ended the client.
+func (w *worker) upgraded(i int32, b []byte) []byte {
+	c := &w.clients[i]
+	if head, ok := w.heads[i]; ok {
+		b = append(head, b...)
+		delete(w.heads, i)
+	}
+	key := handshakeKey(w.fleet.seed, w.index(int(i)))
+	r, n, err := wsproto.ParseResponse(b, string(key[:]), wsproto.RequestLimits{})
+	switch {
+	case err != nil:
+		w.end(i, Fault{Kind: FaultHandshake})
+		return nil
+	case n == 0:
+		w.heads[i] = bytes.Clone(b)
+		return nil
+	case r.Status != 101:
+		w.end(i, Fault{FaultStatus, r.Status})
+		return nil
+	}
+	c.state = stateOpen
+	w.pending--
+	w.settled++
+	w.totals.Opened++
+	w.totals.Open++
+	f := w.fleet
+	if len(f.subscribe) > 0 {
+		// The payload comes first in out, so that both can share it; the frame follows.
+		w.out = f.subscribe.append(w.out[:0], w.index(int(i)), f.topics)
+		p := len(w.out)
+		w.out = wsproto.AppendMaskedFrame(w.out, wsproto.OpText, w.key(), w.out[:p])
+		w.send(i, w.out[p:])
+	}
+	return b[n:]
+}
+
+// message handles one message of the server. A zero Op is the decoder's "not whole yet".
+func (w *worker) message(i int32, m wsproto.Message) {
+	c := &w.clients[i]
+	switch m.Op {
+	case wsproto.OpText, wsproto.OpBinary:
+		c.ledger.Messages++
+		c.ledger.Bytes += uint64(len(m.Payload))
+		w.totals.Messages++
+		w.totals.Bytes += uint64(len(m.Payload))
+		if bytes.HasPrefix(m.Payload, dataPrefix) {
+			c.ledger.Data++
+			w.totals.Data++
+			w.gotData++
+		} else if !c.replied {
+			w.reply(c, m.Payload)
+		}
+	case wsproto.OpPing:
+		if c.state != stateOpen {
+			return // §5.5.2: no pong is due once a close frame was received, and after ours it is pointless
+		}
+		w.totals.Pings++
+		w.out = wsproto.AppendMaskedFrame(w.out[:0], wsproto.OpPong, w.key(), m.Payload)
+		w.send(i, w.out)
+	case wsproto.OpClose:
+		// RFC 6455 §5.5.1: an endpoint that receives a close frame and did not send one must send one.
+		if c.state == stateOpen {
+			code := m.Code
+			w.sendClose(i, code)
+			w.end(i, Fault{FaultClosed, int(code)})
+			return
+		}
+		w.end(i, Fault{}) // the answer to ours
+	}
+}
+
+// reply handles a message that is not data and comes before the subscribe command was answered.
+func (w *worker) reply(c *client, payload []byte) {
+	switch {
+	case bytes.HasPrefix(payload, ackPrefix) && !bytes.Contains(payload, ackErrors):
+		w.totals.Acked++
+	case bytes.HasPrefix(payload, ackPrefix), bytes.HasPrefix(payload, errPrefix):
+		w.fault(Fault{Kind: FaultSubscribe})
+	default:
+		return // hello, heartbeat
+	}
+	c.replied = true
+	w.replied++
+}
+
+// broken ends client i, whose server broke the protocol.
+func (w *worker) broken(i int32, err error) {
+	code := wsproto.StatusProtocolError
+	var broke *wsproto.ProtocolError
+	if errors.As(err, &broke) {
+		code = broke.Code
+	}
+	w.sendClose(i, code)
+	w.end(i, Fault{FaultProtocol, int(code)})
+}
+
+// readNow is read(2) without telling Go's scheduler, which unix.Read does: the descriptor does not block, so the call
+// returns at once. The figure for it is BenchmarkReceive's.
+func readNow(fd int32, b []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	return int(n), errno
+}

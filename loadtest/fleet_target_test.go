@@ -1,0 +1,100 @@
+package loadtest
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestResolveTarget(t *testing.T) {
+	for _, tt := range []struct{ url, addr, host, path string }{
+		{"ws://127.0.0.1:8080/stream", "127.0.0.1:8080", "127.0.0.1:8080", "/stream"},
+		{"ws://127.0.0.1", "127.0.0.1:80", "127.0.0.1", "/"},
+		{"ws://[::1]:81/a?b=c#d", "[::1]:81", "[::1]:81", "/a?b=c"},
+	} {
+		got, err := resolveTarget(context.Background(), tt.url)
+		if err != nil {
+			t.Errorf("%s: %v", tt.url, err)
+			continue
+		}
+		if got.addr.String() != tt.addr || got.host != tt.host || got.path != tt.path {
+			t.Errorf("%s: %+v", tt.url, got)
+		}
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	topics := []string{"px.A", "px.B"}
+	for _, tt := range []struct {
+		text   string
+		topics []string
+		i      int
+		want   string
+	}{
+		{"", nil, 5, ""},
+		{"", topics, 1, `{"op":"sub","id":1,"topics":["px.B"]}`},
+		{`{"id":{i}}`, topics, 17, `{"id":17}`},
+		{`{i}{topic}{i}`, topics, 2, `2px.A2`},
+		{`{topic}`, nil, 2, ``},
+		{`{"a":{},"{x}":"{i"}`, topics, 2, `{"a":{},"{x}":"{i"}`},
+	} {
+		got := string(parseTemplate(tt.text, tt.topics).append(nil, tt.i, tt.topics))
+		if got != tt.want {
+			t.Errorf("%q for client %d: %q, want %q", tt.text, tt.i, got, tt.want)
+		}
+	}
+}
+
+func TestHandshakeKeysDiffer(t *testing.T) {
+	a, b, c := handshakeKey(1, 1), handshakeKey(1, 2), handshakeKey(2, 1)
+	if a == b || a == c || a != handshakeKey(1, 1) {
+		t.Errorf("keys %q, %q, %q", a, b, c)
+	}
+}
+
+func TestPlanSources(t *testing.T) {
+	each := portsPerAddress()
+	loopback, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	given := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.9")}
+	for _, tt := range []struct {
+		name    string
+		conns   int
+		given   []netip.Addr
+		server  netip.Addr
+		want    map[int]string // connection: source
+		wantErr string
+	}{
+		{"few", each, nil, other, map[int]string{0: "", each - 1: ""}, ""},
+		{"many on loopback", 2*each + 1, nil, loopback,
+			map[int]string{0: "127.0.0.2", each - 1: "127.0.0.2", each: "127.0.0.3", 2 * each: "127.0.0.4"}, ""},
+		{"beyond a byte", 300 * each, nil, loopback, map[int]string{299 * each: "127.0.1.45"}, ""},
+		{"many elsewhere", each + 1, nil, other, nil, "need 2 source addresses, 0 given"},
+		{"given", each + 1, given, other, map[int]string{0: "192.0.2.7", each: "192.0.2.9"}, ""},
+		{"given, few", 1, given[:1], other, map[int]string{0: "192.0.2.7"}, ""},
+		{"too few given", 3 * each, given, loopback, nil, "need 3 source addresses, 2 given"},
+		{"other family", 1, []netip.Addr{netip.IPv6Loopback()}, loopback, nil, "cannot reach"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := planSources(FleetConfig{Conns: tt.conns, Sources: tt.given}, tt.server)
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+					t.Errorf("got %v, want %q", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range tt.want {
+				got := ""
+				if a, ok := s.of(i); ok {
+					got = a.String()
+				}
+				if got != want {
+					t.Errorf("connection %d from %q, want %q", i, got, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,70 @@
+package loadtest
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestProcessCPU(t *testing.T) {
+	begun := time.Now()
+	before, err := ProcessCPU(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The clock must show what this process burns; how long 20 ms of CPU take on a busy machine is open.
+	for n := 0; ; n++ {
+		after, err := ProcessCPU(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after-before > 20*time.Millisecond {
+			break
+		}
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("the clock went from %v to %v", before, after)
+		}
+	}
+	if own, clock := ownCPU(), before; own < clock {
+		t.Errorf("getrusage %v, later, is less than the clock's %v", own, clock)
+	}
+	if _, err := ProcessCPU(1 << 30); err == nil {
+		t.Error("a process that does not exist has a clock")
+	}
+}
+
+func TestProcessMemory(t *testing.T) {
+	m, err := ProcessMemory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Anon <= 0 || m.Anon > m.RSS || m.PSS > m.RSS {
+		t.Errorf("%+v", m)
+	}
+	block := make([]byte, 32<<20)
+	for i := 0; i < len(block); i += 4096 {
+		block[i] = 1
+	}
+	more, err := ProcessMemory(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grown := more.Anon - m.Anon; grown < 24<<20 {
+		t.Errorf("grew by %d after 32 MiB were touched (last %d)", grown, block[len(block)-1])
+	}
+	if _, err := ProcessMemory(1 << 30); err == nil {
+		t.Error("a process that does not exist has memory")
+	}
+}
+
+func TestParseMemory(t *testing.T) {
+	good := "00400000-7fff ---p 00000000 00:00 0  [rollup]\nRss:  1872 kB\nPss:   640 kB\nPss_Dirty: 148 kB\nAnonymous:  148 kB\n"
+	if m, err := parseMemory([]byte(good)); err != nil || m != (Memory{1872 << 10, 640 << 10, 148 << 10}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	for _, bad := range []string{"", "Rss: 1 kB\nPss: 1 kB\n", "Rss: x kB\nPss: 1 kB\nAnonymous: 1 kB\n"} {
+		if m, err := parseMemory([]byte(bad)); err == nil {
+			t.Errorf("%q: %+v", bad, m)
+		}
+	}
+}
