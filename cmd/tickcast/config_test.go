@@ -1,0 +1,169 @@
+package main
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// reference is the file that describes every key.
+const reference = "../../config.toml"
+
+// TestReference holds config.toml and Default to each other: the file alone makes the default configuration of one that
+// has no value right.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := Default().keys(), &Config{}
+	from := origins{}
+	if err := applyTOML(got, from, "config.toml", data); err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range got.keys() {
+		if _, ok := from[k.path]; !ok {
+			t.Errorf("config.toml does not have %s", k.path)
+			continue
+		}
+		if !reflect.DeepEqual(k.value, want[i].value) {
+			t.Errorf("%s: %s is %s, the default is %s", from[k.path], k.path, k.toml(), want[i].toml())
+		}
+	}
+	if err := got.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReferenceComments demands that config.toml explains every key on its line.
+func TestReferenceComments(t *testing.T) {
+	data, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := regexp.MustCompile(`^\[([a-z.]+)\]`)
+	entry := regexp.MustCompile(`^([a-z_]+) *= .*[^ ] +# .{10,}`)
+	explained := map[string]bool{}
+	section := ""
+	for line := range strings.Lines(string(data)) {
+		if m := header.FindStringSubmatch(line); m != nil {
+			section = m[1]
+		}
+		if m := entry.FindStringSubmatch(line); m != nil {
+			explained[section+"."+m[1]] = true
+		}
+	}
+	for _, k := range Default().keys() {
+		if !explained[k.path] {
+			t.Errorf("config.toml does not explain %s", k.path)
+		}
+	}
+}
+
+func TestDefaultIsFresh(t *testing.T) {
+	Default().Server.Listen[0] = "changed"
+	if got := Default().Server.Listen[0]; got == "changed" {
+		t.Error("a change to one default configuration reached the next")
+	}
+}
+
+func TestKeys(t *testing.T) {
+	c := Default()
+	env := map[string]string{}
+	for _, k := range c.keys() {
+		k.expects() // panics on a type that it does not know
+		if other, ok := env[k.env()]; ok {
+			t.Errorf("%s and %s share %s", k.path, other, k.env())
+		}
+		env[k.env()] = k.path
+		if got := k.section() + "." + k.name(); got != k.path {
+			t.Errorf("section and name of %s make %s", k.path, got)
+		}
+	}
+	if got := env["TICKCAST_NATS_EMBEDDED_LISTEN"]; got != "nats.embedded.listen" {
+		t.Errorf("TICKCAST_NATS_EMBEDDED_LISTEN is %q", got)
+	}
+}
+
+// TestEveryKeyFromEnvironment sets each key by its variable and reads it back.
+func TestEveryKeyFromEnvironment(t *testing.T) {
+	for i, k := range Default().keys() {
+		text := map[string]string{
+			"a string": "other", "true or false": "true", "a whole number": "77", "a list of strings": "a, b",
+			`a duration such as "25s"`: "77s", `a size such as "16KiB"`: "77KiB",
+		}[k.expects()]
+		c, from := Default(), origins{}
+		if err := applyEnv(c, from, []string{"HOME=/", k.env() + "=" + text}); err != nil {
+			t.Errorf("%s=%s: %v", k.env(), text, err)
+			continue
+		}
+		if from[k.path] != k.env() || len(from) != 1 {
+			t.Errorf("%s=%s: origins are %v", k.env(), text, from)
+		}
+		for j, other := range c.keys() {
+			changed := !reflect.DeepEqual(other.value, Default().keys()[j].value)
+			if changed != (i == j) {
+				t.Errorf("%s=%s: %s is %s", k.env(), text, other.path, other.toml())
+			}
+		}
+	}
+}
+
+func TestEnvironmentNotText(t *testing.T) {
+	err := applyEnv(Default(), origins{}, []string{"TICKCAST_SERVER_NODE=\xff"})
+	if err == nil || err.Error() != "TICKCAST_SERVER_NODE: server.node: is not valid UTF-8" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestInlineTables(t *testing.T) {
+	c, from := &Config{}, origins{}
+	err := applyTOML(c, from, "f.toml", []byte(
+		"server.loops = 3\n\nnats = { name = \"n\", embedded = { listen = \":1\", lisen = 1 } }\n",
+	))
+	if c.Server.Loops != 3 || c.NATS.Name != "n" || c.NATS.Embedded.Listen != ":1" {
+		t.Errorf("got %+v", c)
+	}
+	if from["server.loops"] != "f.toml:1" {
+		t.Errorf("origins are %v", from)
+	}
+	if err == nil || err.Error() != `f.toml: unknown key "lisen" in [nats.embedded]` {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestSectionAsKey(t *testing.T) {
+	err := applyTOML(&Config{}, origins{}, "f.toml", []byte("\nserver = 3\n"))
+	if err == nil || err.Error() != "f.toml:2: [server] is a section, not a key" {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// FuzzTOML makes configurations of arbitrary text: it must not panic, and what was accepted must survive printing.
+func FuzzTOML(f *testing.F) {
+	// Short seeds: a whole config.toml keeps the fuzzer busy with making it smaller.
+	f.Add([]byte("[flow]\nslice = \"2ms\"\nqueue_bytes = \"128KiB\"\n[demo]\nenabled = true\n"))
+	f.Add([]byte("[server]\nlisten = [\"[::1]:8080\", 3]\nloops = 1.5\n[server.x]\n"))
+	f.Add([]byte("nats = { embedded = { listen = \"\\u0001\\u007f\\\"\" } }\n[[server]]\n"))
+	f.Add([]byte("[limits]\nmax_message_size = -9223372036854775808\nclose_timeout = 1979-05-27T07:32:00Z\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, from := Default(), origins{}
+		if applyTOML(c, from, "f.toml", data) != nil {
+			return
+		}
+		c.Validate()
+		var b strings.Builder
+		if err := printConfig(&b, c, from); err != nil {
+			t.Fatal(err)
+		}
+		again := &Config{}
+		if err := applyTOML(again, origins{}, "again.toml", []byte(b.String())); err != nil {
+			t.Fatalf("%v in\n%s", err, b.String())
+		}
+		if !reflect.DeepEqual(c, again) {
+			t.Fatalf("printed and read back, it differs:\n%s", b.String())
+		}
+	})
+}

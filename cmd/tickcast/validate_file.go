@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+func (v *validation) nats(c *NATSConfig) {
+	for _, text := range c.URLs {
+		v.natsURL("nats.urls", text)
+	}
+	if len(c.URLs) > 0 && c.Embedded.Listen != "" {
+		v.bad("nats.embedded.listen", "must be empty when nats.urls names servers: there is no embedded one then")
+	}
+	ways := 0
+	for _, s := range []string{c.Credentials, c.User, c.Token} {
+		if s != "" {
+			ways++
+		}
+	}
+	if ways > 1 {
+		v.bad("nats.credentials", "only one of nats.credentials, nats.user and nats.token can be used")
+	}
+	if c.Password != "" && c.User == "" {
+		v.bad("nats.password", "needs nats.user")
+	}
+	if c.Credentials != "" {
+		if _, err := readFile(c.Credentials); err != nil {
+			v.bad("nats.credentials", "%w", err)
+		}
+	}
+	v.natsTLS(c)
+	v.duration("nats.connect_timeout", c.ConnectTimeout, time.Millisecond, time.Hour)
+	v.duration("nats.reconnect_wait", c.ReconnectWait, time.Millisecond, time.Hour)
+	between(v, "nats.pending_messages", c.PendingMessages, 1, 1<<24)
+	v.duration("nats.linger", c.Linger, 0, 24*time.Hour)
+}
+
+// natsTLS demands readable certificates, and a key that fits its certificate.
+func (v *validation) natsTLS(c *NATSConfig) {
+	if c.TLSCA != "" {
+		if pem, err := readFile(c.TLSCA); err != nil {
+			v.bad("nats.tls_ca", "%w", err)
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			v.bad("nats.tls_ca", "%s holds no certificate in PEM form", c.TLSCA)
+		}
+	}
+	switch {
+	case c.TLSCert == "" && c.TLSKey == "":
+		return
+	case c.TLSKey == "":
+		v.bad("nats.tls_cert", "needs nats.tls_key")
+		return
+	case c.TLSCert == "":
+		v.bad("nats.tls_key", "needs nats.tls_cert")
+		return
+	}
+	cert, certErr := readFile(c.TLSCert)
+	if certErr != nil {
+		v.bad("nats.tls_cert", "%w", certErr)
+	}
+	key, keyErr := readFile(c.TLSKey)
+	if keyErr != nil {
+		v.bad("nats.tls_key", "%w", keyErr)
+	}
+	if certErr == nil && keyErr == nil {
+		if _, err := tls.X509KeyPair(cert, key); err != nil {
+			v.bad("nats.tls_cert", "does not go with nats.tls_key: %w", err)
+		}
+	}
+}
+
+// maxSecretFile bounds what readFile takes into memory. Credentials and certificates are a few KiB.
+const maxSecretFile = 1 << 20
+
+// readFile returns the content of a regular file. Pipes and devices are refused: these files are read again at each
+// reconnect.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New(name + " is not a file")
+	case info.Size() > maxSecretFile:
+		return nil, fmt.Errorf("%s is larger than %v", name, Size(maxSecretFile))
+	}
+	return os.ReadFile(name)
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestValidateDefault(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every change makes one problem, of the key named first.
+func TestValidate(t *testing.T) {
+	for _, tt := range []struct {
+		key    string
+		change func(c *Config)
+	}{
+		{"server.node", func(c *Config) { c.Server.Node = "a b" }},
+		{"server.node", func(c *Config) { c.Server.Node = strings.Repeat("n", 65) }},
+		{"server.listen", func(c *Config) { c.Server.Listen = nil }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{""} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"localhost"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"localhost:"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"localhost:http"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{":65536"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{":-1"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"::1:8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"[::g]:8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"ws://localhost:8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"a b:8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{":8080", "127.0.0.1:8080"} }},
+		{"server.listen", func(c *Config) { c.Server.Listen = []string{"[::1]:8080", "[::]:8080"} }},
+		{"server.internal_listen", func(c *Config) { c.Server.InternalListen = "9090" }},
+		{"server.internal_listen", func(c *Config) { c.Server.InternalListen = "127.0.0.1:8080" }},
+		{"server.internal_listen", func(c *Config) { c.Server.InternalListen = "0.0.0.0:8080" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "stream" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/a b" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/a?b" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/é" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/stream/" }},
+		{"server.stream_path", func(c *Config) { c.Server.StreamPath = "/../stream" }},
+		{"server.loops", func(c *Config) { c.Server.Loops = -1 }},
+		{"server.backlog", func(c *Config) { c.Server.Backlog = 0 }},
+		{"server.send_buffer", func(c *Config) { c.Server.SendBuffer = 1 }},
+		{"server.notsent_lowat", func(c *Config) { c.Server.NotsentLowat = -1 }},
+		{"server.tcp_user_timeout", func(c *Config) { c.Server.TCPUserTimeout = time.Microsecond }},
+		{"limits.max_connections", func(c *Config) { c.Limits.MaxConnections = -1 }},
+		{"limits.max_topics", func(c *Config) { c.Limits.MaxTopics = 0 }},
+		{"limits.max_topics_per_connection", func(c *Config) { c.Limits.MaxTopicsPerConnection = 0 }},
+		{"limits.max_topic_length", func(c *Config) { c.Limits.MaxTopicLength = 0 }},
+		{"limits.max_topic_length", func(c *Config) { c.Limits.MaxTopicLength = maxTopicLength + 1 }},
+		{"limits.max_message_size", func(c *Config) { c.Limits.MaxMessageSize = 255 }},
+		{"limits.max_header_size", func(c *Config) { c.Limits.MaxHeaderSize = 2 * mib }},
+		{"limits.handshake_timeout", func(c *Config) { c.Limits.HandshakeTimeout = 0 }},
+		{"limits.first_message_timeout", func(c *Config) { c.Limits.FirstMessageTimeout = -1 }},
+		{"limits.close_timeout", func(c *Config) { c.Limits.CloseTimeout = 0 }},
+		{"connection.heartbeat", func(c *Config) { c.Connection.Heartbeat = -time.Second }},
+		{"connection.ping_interval", func(c *Config) { c.Connection.PingInterval = 0 }},
+		{"connection.idle_timeout", func(c *Config) { c.Connection.IdleTimeout = c.Connection.PingInterval }},
+		{"flow.queue_bytes", func(c *Config) { c.Flow.QueueBytes = 0 }},
+		{"flow.mailbox_messages", func(c *Config) { c.Flow.MailboxMessages = 0 }},
+		{"flow.mailbox_bytes", func(c *Config) { c.Flow.MailboxBytes = 0 }},
+		{"flow.slice", func(c *Config) { c.Flow.Slice = 0 }},
+		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{""} }},
+		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"http://localhost"} }},
+		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"nats://"} }},
+		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"nats://:4222"} }},
+		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"nats://host:port"} }},
+		{"nats.embedded.listen", func(c *Config) { c.NATS.Embedded.Listen = "4222" }},
+		{"nats.embedded.listen", func(c *Config) { c.NATS.Embedded.Listen = "127.0.0.1:9090" }},
+		{"nats.embedded.listen", func(c *Config) {
+			c.NATS.Embedded.Listen, c.NATS.URLs = "127.0.0.1:4222", []string{"localhost"}
+		}},
+		{"nats.credentials", func(c *Config) { c.NATS.User, c.NATS.Token = "u", "t" }},
+		{"nats.credentials", func(c *Config) { c.NATS.Credentials = "/nowhere" }},
+		{"nats.credentials", func(c *Config) { c.NATS.Credentials = "/dev/null" }},
+		{"nats.password", func(c *Config) { c.NATS.Password = "p" }},
+		{"nats.tls_ca", func(c *Config) { c.NATS.TLSCA = "/nowhere" }},
+		{"nats.tls_ca", func(c *Config) { c.NATS.TLSCA = reference }},
+		{"nats.tls_cert", func(c *Config) { c.NATS.TLSCert = reference }},
+		{"nats.tls_key", func(c *Config) { c.NATS.TLSKey = reference }},
+		{"nats.tls_cert", func(c *Config) { c.NATS.TLSCert, c.NATS.TLSKey = "/nowhere", reference }},
+		{"nats.tls_key", func(c *Config) { c.NATS.TLSCert, c.NATS.TLSKey = reference, "." }},
+		{"nats.tls_cert", func(c *Config) { c.NATS.TLSCert, c.NATS.TLSKey = reference, reference }},
+		{"nats.connect_timeout", func(c *Config) { c.NATS.ConnectTimeout = 0 }},
+		{"nats.reconnect_wait", func(c *Config) { c.NATS.ReconnectWait = 0 }},
+		{"nats.pending_messages", func(c *Config) { c.NATS.PendingMessages = 0 }},
+		{"nats.linger", func(c *Config) { c.NATS.Linger = -1 }},
+		{"subscribe.topics", func(c *Config) { c.Subscribe.Topics = []string{"px.>", "px..a"} }},
+		{"publish.topics", func(c *Config) { c.Publish.Topics = []string{">.px"} }},
+		{"publish.topics", func(c *Config) { c.Publish.Topics = []string{strings.Repeat("t", 256)} }},
+		{"demo.symbols", func(c *Config) { c.Demo.Symbols = 0 }},
+		{"demo.rate", func(c *Config) { c.Demo.Rate = 0 }},
+		{"shutdown.timeout", func(c *Config) { c.Shutdown.Timeout = 0 }},
+		{"log.level", func(c *Config) { c.Log.Level = "INFO" }},
+		{"log.format", func(c *Config) { c.Log.Format = "" }},
+		{"runtime.gogc", func(c *Config) { c.Runtime.GOGC = 0 }},
+		{"runtime.gogc", func(c *Config) { c.Runtime.GOGC = -1 }},
+		{"runtime.memory_limit", func(c *Config) { c.Runtime.MemoryLimit = mib }},
+		{"runtime.trim_after", func(c *Config) { c.Runtime.TrimAfter = -1 }},
+	} {
+		c := Default()
+		tt.change(c)
+		problems := flatten(nil, c.Validate())
+		if len(problems) != 1 {
+			t.Errorf("%s: want one problem, got %q", tt.key, problems)
+			continue
+		}
+		var k *keyError
+		if !errors.As(problems[0], &k) || k.key != tt.key {
+			t.Errorf("%s: got %v", tt.key, problems[0])
+		}
+	}
+}
+
+func TestValidateAccepts(t *testing.T) {
+	for name, change := range map[string]func(c *Config){
+		"addresses": func(c *Config) {
+			c.Server.Listen = []string{":8080", "[::1]:8081", "localhost:8082", "127.0.0.1:0", "127.0.0.1:0", "[fe80::1%eth0]:8083"}
+			c.Server.InternalListen, c.NATS.Embedded.Listen = "0.0.0.0:9090", "127.0.0.1:0"
+		},
+		"one port, two families": func(c *Config) { c.Server.Listen = []string{"0.0.0.0:8080", "[::1]:8080"} },
+		"one port, two addresses": func(c *Config) {
+			c.Server.Listen, c.Server.InternalListen = []string{"127.0.0.1:8080"}, "127.0.0.2:8080"
+		},
+		"zeros": func(c *Config) {
+			c.Server.InternalListen, c.Server.SendBuffer, c.Server.NotsentLowat, c.Server.TCPUserTimeout = "", 0, 0, 0
+			c.Connection.Heartbeat, c.NATS.Linger, c.Runtime.TrimAfter = 0, 0, 0
+		},
+		"NATS": func(c *Config) {
+			c.NATS.URLs = []string{"localhost", "10.0.0.1:4222", "nats://u:p@[::1]:4222", "tls://n", "ws://n", "wss://n:443"}
+			c.NATS.User, c.NATS.Password, c.NATS.Credentials = "", "", ""
+		},
+		"no collection below the limit": func(c *Config) { c.Runtime.GOGC, c.Runtime.MemoryLimit = -1, gib },
+	} {
+		c := Default()
+		change(c)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A password must not get from a URL into a message.
+func TestValidateKeepsSecrets(t *testing.T) {
+	for _, url := range []string{"nats://user:hunter2@", "nats://user:hunter2@host:port", "nats://user:hunter2@%zz",
+		"http://user:hunter2@h"} {
+		c := Default()
+		c.NATS.URLs = []string{url}
+		if err := c.Validate(); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v", url, err)
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(name, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := readFile(name); err != nil || string(b) != "content" {
+		t.Errorf("got %q, %v", b, err)
+	}
+	if err := os.Truncate(name, maxSecretFile+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readFile(name); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
+		t.Errorf("too large: got %v", err)
+	}
+}

@@ -1,0 +1,49 @@
+// What a payload says, and how it is written.
+
+const MAX_TEXT = 120; // characters of a payload that is no quote
+
+// The numbers of a quote; null where there is none.
+export const NO_QUOTE = { last: null, bid: null, ask: null, open: null, size: null, text: null };
+
+// A topic's name and, if that leaves something unsaid, the topic.
+export function nameOf(topic) {
+  const [, base, quote] = /^px\.FX\.([A-Z]{3})([A-Z]{3})$/.exec(topic) ?? [];
+  if (base) return [`${base}/${quote}`, topic];
+  return topic.startsWith("px.") ? [topic.slice(3), topic] : [topic, ""];
+}
+
+// A quote has numbers; anything else is shown as text in place of the last price.
+export function readPayload(d) {
+  if (typeof d === "number") return { ...NO_QUOTE, last: d };
+  if (d !== null && typeof d === "object") {
+    const number = (v) => (typeof v === "number" && Number.isFinite(v) ? v : null);
+    const quote = { last: number(d.l), bid: number(d.b), ask: number(d.a), open: number(d.o), size: number(d.z), text: null };
+    if (quote.last !== null || quote.bid !== null || quote.ask !== null) return quote;
+  }
+  const text = typeof d === "string" ? d : JSON.stringify(d);
+  return { ...NO_QUOTE, text: text.length > MAX_TEXT ? text.slice(0, MAX_TEXT) + "…" : text };
+}
+
+const formats = Array.from({ length: 9 }, (_, digits) =>
+  new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+);
+
+// A number as text with so many decimals; null stays null.
+export function price(v, decimals) {
+  return v === null ? null : formats[decimals].format(v);
+}
+
+// How many decimals it takes to write a number.
+export function decimalsOf(v) {
+  if (v === null) return 0;
+  const text = String(v);
+  const point = text.indexOf(".");
+  return point < 0 ? 0 : Math.min(text.length - point - 1, formats.length - 1);
+}
+
+// A change in percent.
+export function signed(percent) {
+  const text = Math.abs(percent).toFixed(2);
+  const sign = text === "0.00" ? "" : percent > 0 ? "+" : "−";
+  return `${sign}${text} %`;
+}
