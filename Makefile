@@ -1,0 +1,38 @@
+# The interface to this repository. "make run" and "make test" need Go and make alone.
+.DEFAULT_GOAL := build
+.PHONY: build run test race fuzz bench lint clean
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+build: ## bin/tickcast and bin/tickload
+	go build -o bin/ ./cmd/...
+
+run: build ## a server with an embedded NATS server on 127.0.0.1:4222 and a demo market
+	TICKCAST_NATS_EMBEDDED_LISTEN=$${TICKCAST_NATS_EMBEDDED_LISTEN-127.0.0.1:4222} ./bin/tickcast -demo
+
+test: ## all tests
+	go vet ./...
+	go test -shuffle=on ./...
+
+race: ## all tests with the race detector (needs a C compiler)
+	go test -race -shuffle=on ./...
+
+FUZZTIME ?= 20s
+fuzz: ## each fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done
+
+bench: ## the benchmarks of the codec, then fan-out and memory against a bare write loop (several minutes)
+	go test -run '^$$' -bench . -benchmem ./wsproto ./broadcast ./eventloop
+	go test -run '^$$' -bench 'Fanout|IdleMemory' -benchtime 1x -timeout 20m ./loadtest
+
+lint: ## formatting, vet, staticcheck, tidy modules
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go mod tidy -diff
+
+clean:
+	rm -rf bin
