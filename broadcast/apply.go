@@ -96,10 +96,7 @@ func (s *Shard) applySub(slot uint32, c *Command) error {
 			entry.Recovered = &recovered
 		}
 		a.Topics = append(a.Topics, entry)
-		switch {
-		case recovered:
-			s.skip(sub, f.topic) // the client has the message
-		case added:
+		if added && !recovered {
 			fresh = append(fresh, f)
 		}
 	}

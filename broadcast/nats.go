@@ -48,6 +48,8 @@ type NATS struct {
 	ended         uint64 // messages that subscriptions dropped which are over by now
 
 	reconnects atomic.Uint64
+
+	refused bool // a failed attempt has been logged since the last connection; owned by nats.go's goroutine for handlers
 }
 
 type outgoing struct {
@@ -85,6 +87,7 @@ func ConnectNATS(hub *Hub, cfg NATSConfig) (*NATS, error) {
 		nats.ConnectHandler(func(*nats.Conn) { n.up("connected") }),
 		nats.ReconnectHandler(func(*nats.Conn) { n.reconnects.Add(1); n.up("reconnected") }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.down(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { n.unreachable(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { n.failed(sub, err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(n.closed) }),
 	)
@@ -149,6 +152,7 @@ func checkCredentials(credentials nats.Option) error {
 }
 
 func (n *NATS) up(how string) {
+	n.refused = false
 	n.hub.setStale(false)
 	n.log.Info("nats " + how)
 }
@@ -159,6 +163,14 @@ func (n *NATS) down(err error) {
 		return
 	}
 	n.log.Warn("nats disconnected", "err", err)
+}
+
+// unreachable logs the first of a row of failed attempts to connect: nobody else tells that a password is wrong.
+func (n *NATS) unreachable(err error) {
+	if !n.refused {
+		n.log.Warn("cannot connect to nats, trying on", "err", err)
+	}
+	n.refused = true
 }
 
 func (n *NATS) failed(sub *nats.Subscription, err error) {
@@ -191,9 +203,6 @@ func (n *NATS) receive(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-n.closed:
-			if err := n.nc.LastError(); err != nil {
-				return fmt.Errorf("%w: %w", errNATSClosed, err)
-			}
 			return errNATSClosed
 		}
 	}

@@ -1,0 +1,231 @@
+package broadcast
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// say has slot 0 say something and returns the last of the answers, and the data that came with it.
+func say(t *testing.T, s *Shard, out *recorder, command string) (answer string, data []string) {
+	t.Helper()
+	s.Apply(0, []byte(command))
+	for _, f := range out.got[0] {
+		payload, err := payloadOf(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, _ := parseTold(f); m.Op == "ack" || m.Op == "err" {
+			answer = string(payload)
+		} else {
+			data = append(data, m.short())
+		}
+	}
+	out.got[0] = nil
+	return strings.ReplaceAll(answer, s.hub.epoch, "EPOCH"), data
+}
+
+func TestCursors(t *testing.T) {
+	for _, c := range []struct{ name, topic, after, answer, data string }{
+		{"none", "px.A", "", `{"t":"px.A","mode":"last","cursor":"EPOCH:3"}`, "px.A 3=2 snap"},
+		{"same position", "px.A", "EPOCH:3", `{"t":"px.A","mode":"last","cursor":"EPOCH:3","recovered":true}`, ""},
+		{"earlier", "px.A", "EPOCH:2", `{"t":"px.A","mode":"last","cursor":"EPOCH:3","recovered":false}`, "px.A 3=2 snap"},
+		{"later than can be", "px.A", "EPOCH:4", `{"t":"px.A","mode":"last","cursor":"EPOCH:3","recovered":false}`, "px.A 3=2 snap"},
+		{"another epoch", "px.A", "xEPOCH:3", `{"t":"px.A","mode":"last","cursor":"EPOCH:3","recovered":false}`, "px.A 3=2 snap"},
+		{"a pattern has no position", "px.*", "EPOCH:3", `{"t":"px.*","mode":"last","recovered":false}`, "px.A 3=2 snap|px.B 4=9 snap"},
+		{"a topic without messages", "px.C", "EPOCH:0", `{"t":"px.C","mode":"last","cursor":"EPOCH:0","recovered":false}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := NewHub(openConfig())
+			s := h.Shard(0)
+			out := newRecorder(s)
+			s.Join(9)
+			s.Subscribe(9, []string{"px.>"}, "", "")
+			for i := range 3 {
+				h.Publish("px.A", fmt.Appendf(nil, "%d", i))
+			}
+			h.Publish("px.B", []byte("9"))
+			drainAll(s)
+			s.Join(0)
+			command := fmt.Sprintf(`{"op":"sub","topics":[%q]}`, c.topic)
+			if c.after != "" {
+				command = fmt.Sprintf(`{"op":"sub","topics":[%q],"after":%q}`, c.topic, strings.ReplaceAll(c.after, "EPOCH", h.epoch))
+			}
+			answer, data := say(t, s, out, command)
+			slices.Sort(data)
+			if want := `{"op":"ack","topics":[` + c.answer + `]}`; answer != want {
+				t.Errorf("answer %s\nwant   %s", answer, want)
+			}
+			if got := strings.Join(data, "|"); got != c.data {
+				t.Errorf("data %q, want %q", got, c.data)
+			}
+			h.Publish(c.topic, []byte("7")) // in any case what comes next comes
+			drainAll(s)
+			if got := out.take(t, 0); !isPattern(c.topic) && (len(got) != 1 || !strings.HasSuffix(got[0], "=7")) {
+				t.Errorf("got %v after it", got)
+			}
+			checkShard(t, s)
+		})
+	}
+}
+
+func TestListAndUnsub(t *testing.T) {
+	h := NewHub(openConfig())
+	s := h.Shard(0)
+	out := newRecorder(s)
+	s.Join(0)
+	if s.Subscribed(0) {
+		t.Error("subscribed before the first subscription")
+	}
+	s.Subscribe(0, []string{"px.A", "px.*", "q"}, "", "")
+	h.Publish("q", []byte("1"))
+	drainAll(s)
+	out.take(t, 0)
+	for _, c := range []struct{ command, want string }{
+		{`{"op":"list","id":1}`, `{"op":"ack","id":1,"topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:0"},{"t":"px.*","mode":"last"},{"t":"q","mode":"last","cursor":"EPOCH:1"}]}`},
+		{`{"op":"unsub","id":2,"topics":["px.A","px.A","r"]}`, `{"op":"ack","id":2,"topics":[{"t":"px.A"}],"errors":[{"t":"px.A","code":102,"msg":"not subscribed"},{"t":"r","code":102,"msg":"not subscribed"}]}`},
+		{`{"op":"list"}`, `{"op":"ack","topics":[{"t":"q","mode":"last","cursor":"EPOCH:1"},{"t":"px.*","mode":"last"}]}`},
+		{`{"op":"unsub","topics":["q","px.*"]}`, `{"op":"ack","topics":[{"t":"q"},{"t":"px.*"}]}`},
+		{`{"op":"list"}`, `{"op":"ack","topics":[]}`},
+	} {
+		if got, _ := say(t, s, out, c.command); got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.command, got, c.want)
+		}
+		checkShard(t, s)
+	}
+	if !s.Subscribed(0) {
+		t.Error("a client that has held a subscription counts as one that never did")
+	}
+	s.Leave(0)
+	s.Leave(0)
+	s.Leave(1 << 20) // nobody's
+	if st := h.Stats(); st.Subscribers != 0 || st.Subscriptions != 0 {
+		t.Errorf("stats after the last has left: %+v", st)
+	}
+}
+
+// The address of the request holds the first command.
+func TestSubscribeFromTheAddress(t *testing.T) {
+	h := NewHub(openConfig())
+	s := h.Shard(0)
+	out := newRecorder(s)
+	s.Join(0)
+	for _, c := range []struct {
+		topics      []string
+		after, rate string
+		want        string
+	}{
+		{[]string{"px.A", "px..B"}, "", "", `{"op":"ack","topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:0"}],"errors":[{"t":"px..B","code":107,"msg":"bad request: topic has an empty token"}]}`},
+		{[]string{"px.A"}, "nonsense", "", `{"op":"err","code":107,"msg":"bad request: after must be a cursor such as k3Qd:918273"}`},
+		{[]string{"px.A"}, "", "1s", `{"op":"err","code":121,"msg":"no such rate tier: \"1s\""}`},
+		{nil, "", "", `{"op":"err","code":107,"msg":"bad request: sub needs topics"}`},
+	} {
+		s.Subscribe(0, c.topics, c.after, c.rate)
+		got, _ := payloadOf(out.got[0][0])
+		if want := strings.ReplaceAll(c.want, "EPOCH", h.epoch); string(got) != want {
+			t.Errorf("%v: got  %s\nwant %s", c, got, want)
+		}
+		out.got[0] = nil
+	}
+}
+
+func TestTopicLimitOfTheServer(t *testing.T) {
+	h := NewHub(Config{Subscribe: []string{">"}, MaxTopics: 2})
+	s := h.Shard(0)
+	out := newRecorder(s)
+	s.Join(0)
+	got, _ := say(t, s, out, `{"op":"sub","topics":["a","b","c","b","x.*","y.*","z.*"]}`)
+	for _, refused := range []string{"c", "z.*"} { // subjects and patterns are counted apart
+		if !strings.Contains(got, `{"t":"`+refused+`","code":106,"msg":"limit exceeded: the server holds too many topics"}`) {
+			t.Errorf("%s is not refused in %s", refused, got)
+		}
+	}
+	if s.held != 4 || h.Stats().Topics != 2 {
+		t.Errorf("%d subscriptions, %d topics; want 4, 2", s.held, h.Stats().Topics)
+	}
+	h.Publish("x.1", []byte("1"))
+	if st := h.Stats(); st.UpstreamInvalid != 1 || st.Topics != 2 {
+		t.Errorf("a message of a topic too many: %+v", st)
+	}
+	checkShard(t, s)
+}
+
+// pubUpstream takes what clients publish.
+type pubUpstream struct {
+	silentUpstream
+	sent []string
+	err  error
+}
+
+func (u *pubUpstream) publish(topic string, data []byte) error {
+	u.sent = append(u.sent, topic+" "+string(data))
+	return u.err
+}
+
+func TestPub(t *testing.T) {
+	h := NewHub(Config{Publish: []string{"chat.>"}})
+	s := h.Shard(0)
+	out := newRecorder(s)
+	s.Join(0)
+	up := new(pubUpstream)
+	h.upstream = up
+	command := []byte(`{"op":"pub","id":4,"topic":"chat.room1","data":{ "text":"<hi>" }}`)
+	s.Apply(0, command)
+	clear(command) // the loop reads the next bytes into the same buffer
+	if got := out.take(t, 0); !slices.Equal(got, []string{"ack"}) {
+		t.Errorf("answered %v", got)
+	}
+	if !slices.Equal(up.sent, []string{`chat.room1 { "text":"<hi>" }`}) {
+		t.Errorf("upstream got %q, want the data as it came", up.sent)
+	}
+	if _, _ = say(t, s, out, `{"op":"pub","topic":"chat.a","data":null}`); up.sent[1] != "chat.a null" {
+		t.Errorf("upstream got %q", up.sent)
+	}
+	up.err = errors.New("no room")
+	if got, _ := say(t, s, out, `{"op":"pub","topic":"chat.a","data":1}`); got != `{"op":"err","code":108,"msg":"not available: no room"}` {
+		t.Errorf("answered %s", got)
+	}
+	if n := h.Stats().PublishErrors; n != 1 {
+		t.Errorf("%d errors are counted", n)
+	}
+}
+
+func TestJoinGreets(t *testing.T) {
+	h := NewHub(openConfig())
+	s := h.Shard(0)
+	out := newRecorder(s)
+	greeting := func(slot uint32) (list []string) {
+		for _, f := range s.Join(slot) {
+			m, err := parseTold(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, m.short())
+		}
+		return list
+	}
+	if got := greeting(0); !slices.Equal(got, []string{"hello"}) {
+		t.Errorf("greeted with %v", got)
+	}
+	h.setStale(true)
+	if err := h.Ready(); !errors.Is(err, errUpstreamAway) {
+		t.Errorf("ready: %v", err)
+	}
+	if got := greeting(600); !slices.Equal(got, []string{"hello", "stale"}) { // in another chunk
+		t.Errorf("greeted with %v while upstream is away", got)
+	}
+	h.setStale(true) // no news
+	drainAll(s)
+	h.setStale(false)
+	h.setStale(true)
+	h.setStale(false) // only the last counts
+	drainAll(s)
+	if a, b := out.take(t, 0), out.take(t, 600); !slices.Equal(a, []string{"stale", "fresh"}) || !slices.Equal(b, []string{"fresh"}) {
+		t.Errorf("told %v and %v", a, b)
+	}
+	if err := h.Ready(); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+}

@@ -1,0 +1,267 @@
+package broadcast
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scriptedUpstream notes what it is asked for, with the time since its start.
+type scriptedUpstream struct {
+	silentUpstream
+	began time.Time
+
+	mu     sync.Mutex
+	calls  []string
+	refuse map[string]int // how often still
+}
+
+func (u *scriptedUpstream) note(call string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls = append(u.calls, fmt.Sprintf("%v %s", time.Since(u.began), call))
+}
+
+func (u *scriptedUpstream) subscribe(name string) error {
+	u.mu.Lock()
+	refused := u.refuse[name] > 0
+	u.refuse[name]--
+	u.mu.Unlock()
+	if refused {
+		u.note("refuse " + name)
+		return errors.New("refused")
+	}
+	u.note("sub " + name)
+	return nil
+}
+
+func (u *scriptedUpstream) refuseNext(name string, times int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.refuse[name] = times
+}
+
+func (u *scriptedUpstream) unsubscribe(name string) error {
+	u.note("unsub " + name)
+	return nil
+}
+
+// upstreamTest runs f in a bubble with a hub of two shards, each with clients 0 and 1, and a linger of 5 seconds.
+func upstreamTest(t *testing.T, f func(t *testing.T, h *Hub, up *scriptedUpstream)) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Config{Shards: 2, Subscribe: []string{">"}, Linger: 5 * time.Second})
+		up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
+		for i := range 2 {
+			newRecorder(h.Shard(i))
+			for slot := range uint32(2) {
+				h.Shard(i).Join(slot)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.Run(ctx, up)
+		}()
+		synctest.Wait()
+		f(t, h, up)
+		for i := range 2 {
+			drainAll(h.Shard(i))
+			checkShard(t, h.Shard(i))
+		}
+		cancel()
+		<-done
+	})
+}
+
+// called compares what upstream was asked for since the last look.
+func (u *scriptedUpstream) called(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !slices.Equal(u.calls, want) {
+		t.Errorf("upstream was asked for %q, want %q", u.calls, want)
+	}
+	u.calls = nil
+}
+
+func sub(h *Hub, shard int, slot uint32, name string) {
+	h.Shard(shard).Subscribe(slot, []string{name}, "", "")
+}
+
+func unsub(h *Hub, shard int, slot uint32, name string) {
+	h.Shard(shard).Apply(slot, fmt.Appendf(nil, `{"op":"unsub","topics":[%q]}`, name))
+}
+
+func TestInterestLingers(t *testing.T) {
+	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+		sub(h, 0, 0, "px.A")
+		sub(h, 0, 1, "px.A")
+		sub(h, 1, 0, "px.A")
+		up.called(t, "0s sub px.A")
+		time.Sleep(time.Second)
+		unsub(h, 0, 0, "px.A")
+		unsub(h, 1, 0, "px.A")
+		time.Sleep(9 * time.Second)
+		up.called(t) // one is left
+		unsub(h, 0, 1, "px.A")
+		time.Sleep(5*time.Second - 1)
+		up.called(t)
+		if h.Stats().Interests != 1 {
+			t.Error("a lingering interest is not counted")
+		}
+		time.Sleep(time.Nanosecond)
+		up.called(t, "15s unsub px.A")
+		if st := h.Stats(); st.Interests != 0 || st.Topics != 0 {
+			t.Errorf("%d interests and %d topics are left", st.Interests, st.Topics)
+		}
+	})
+}
+
+func TestInterestComesBackWithinTheLinger(t *testing.T) {
+	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+		sub(h, 0, 0, "px.A")
+		up.called(t, "0s sub px.A")
+		unsub(h, 0, 0, "px.A")
+		time.Sleep(4 * time.Second)
+		h.publish("px.A", []byte("1"), "px.A") // nobody's, but the newest
+		sub(h, 1, 0, "px.A")
+		out := h.Shard(1).out.(*recorder)
+		if got := out.take(t, 0); len(got) != 2 || got[1] != "px.A 1=1 snap" {
+			t.Errorf("got %v, want the message of the linger as the snapshot", got)
+		}
+		time.Sleep(10 * time.Second)
+		up.called(t)
+		unsub(h, 1, 0, "px.A") // at 14s: a linger of its own
+		time.Sleep(time.Second)
+		sub(h, 1, 0, "px.A")
+		unsub(h, 1, 0, "px.A") // at 15s: and another
+		time.Sleep(4500 * time.Millisecond)
+		up.called(t)
+		time.Sleep(500 * time.Millisecond)
+		up.called(t, "20s unsub px.A")
+		sub(h, 1, 0, "px.A")
+		up.called(t, "20s sub px.A")
+	})
+}
+
+// Those who come and go before upstream was asked leave nothing behind.
+func TestInterestShorterThanAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(openConfig()) // linger 0
+		newRecorder(h.Shard(0))
+		h.Shard(0).Join(0)
+		time.Sleep(time.Nanosecond) // the hub's clock is not zero, as it never is
+		for _, name := range []string{"px.A", "px.*"} {
+			sub(h, 0, 0, name)
+			unsub(h, 0, 0, name)
+		}
+		up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
+		go h.Run(t.Context(), up)
+		synctest.Wait()
+		time.Sleep(time.Millisecond)
+		up.called(t)
+		if st := h.Stats(); st.Interests != 0 || st.Topics != 0 {
+			t.Errorf("%d interests and %d topics are left", st.Interests, st.Topics)
+		}
+	})
+}
+
+// A refused subscription is tried again after a second or so, also while other interests keep coming and going.
+func TestRefusedInterestIsTriedAgain(t *testing.T) {
+	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+		up.refuseNext("px.A", 2)
+		sub(h, 0, 0, "px.A")
+		synctest.Wait()
+		for i := range 30 { // ten times a second
+			sub(h, 1, 0, fmt.Sprintf("q.%d", i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		up.mu.Lock()
+		up.calls = slices.DeleteFunc(up.calls, func(c string) bool { return !strings.HasSuffix(c, "px.A") })
+		up.mu.Unlock()
+		up.called(t, "0s refuse px.A", "1s refuse px.A", "2s sub px.A")
+		up.refuseNext("px.B", 1)
+		sub(h, 0, 0, "px.B")
+		synctest.Wait()
+		unsub(h, 0, 0, "px.B")
+		time.Sleep(20 * time.Second)
+		up.called(t, "3s refuse px.B") // nobody wants it any more; there is nothing to unsubscribe from
+		if h.interests["px.B"] != nil {
+			t.Error("a refused interest that nobody wants is left")
+		}
+	})
+}
+
+// deliver has a message come through the subscription source, and returns what slot 0 of shard 0 is sent.
+func deliver(t *testing.T, h *Hub, subject, payload, source string) []string {
+	t.Helper()
+	h.publish(subject, []byte(payload), source)
+	drainAll(h.Shard(0))
+	return h.Shard(0).out.(*recorder).take(t, 0)
+}
+
+// Overlapping subscriptions bring copies: only those of the one that NATS was asked for first count.
+func TestOneCopyCounts(t *testing.T) {
+	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+		out := h.Shard(0).out.(*recorder)
+		sub(h, 0, 0, "px.*")
+		synctest.Wait()
+		sub(h, 0, 0, "px.A")
+		sub(h, 0, 0, ">")
+		synctest.Wait()
+		out.take(t, 0)
+		for _, source := range []string{"px.A", "px.*", ">"} {
+			if got := deliver(t, h, "px.A", "1", source); len(got) == 1 != (source == "px.*") {
+				t.Errorf("copy through %s: got %v", source, got)
+			}
+		}
+		if got := deliver(t, h, "q", "1", ">"); len(got) != 1 {
+			t.Errorf("got %v of a topic that only > matches", got)
+		}
+		// Its linger keeps px.* the owner; then it is the next one's turn.
+		unsub(h, 0, 0, "px.*")
+		out.take(t, 0)
+		if got := deliver(t, h, "px.A", "2", "px.*"); len(got) != 1 {
+			t.Errorf("got %v through the lingering owner", got)
+		}
+		time.Sleep(6 * time.Second)
+		if got := deliver(t, h, "px.A", "3", "px.*"); len(got) != 0 {
+			t.Errorf("got %v through a subscription that has ended", got)
+		}
+		if got := deliver(t, h, "px.A", "3", "px.A"); len(got) != 1 {
+			t.Errorf("got %v through the next owner", got)
+		}
+	})
+}
+
+// A subscription that NATS refused at first must not keep those from counting that work.
+func TestRefusedInterestDoesNotOwn(t *testing.T) {
+	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+		up.refuseNext("px.*", 1)
+		sub(h, 0, 0, "px.*")
+		synctest.Wait()
+		sub(h, 0, 0, "px.A")
+		synctest.Wait()
+		h.Shard(0).out.(*recorder).take(t, 0)
+		if got := deliver(t, h, "px.A", "1", "px.A"); len(got) != 1 {
+			t.Errorf("got %v while px.* is refused", got)
+		}
+		time.Sleep(2 * time.Second) // px.* is asked for again; until NATS has seen that, copies come through px.A alone
+		up.called(t, "0s refuse px.*", "0s sub px.A", "1s sub px.*")
+		if got := deliver(t, h, "px.A", "2", "px.A"); len(got) != 1 {
+			t.Errorf("got %v through px.A", got)
+		}
+		if got := deliver(t, h, "px.A", "2", "px.*"); len(got) != 0 {
+			t.Errorf("got %v through px.*", got)
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package broadcast
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"unicode/utf8"
+
+	"tickcast/wsproto"
+)
+
+// payloadOf decodes a server's frame as a client does. It fails unless the frame is one whole text message of valid UTF-8
+// and valid JSON.
+func payloadOf(frame []byte) ([]byte, error) {
+	var d wsproto.Decoder
+	b := bytes.Clone(frame) // the decoder unmasks in place; frames are shared
+	m, n, err := d.Next(&wsproto.Config{Client: true, MaxMessage: 1 << 30}, b)
+	switch {
+	case err != nil:
+		return nil, err
+	case n != len(b) || !d.Idle():
+		return nil, fmt.Errorf("%d of %d bytes are one message", n, len(b))
+	case m.Op != wsproto.OpText:
+		return nil, fmt.Errorf("opcode %v, want text", m.Op)
+	case !utf8.Valid(m.Payload):
+		return nil, fmt.Errorf("bad UTF-8: %q", m.Payload)
+	case !json.Valid(m.Payload):
+		return nil, fmt.Errorf("bad JSON: %q", m.Payload)
+	}
+	return m.Payload, nil
+}
+
+// told is any message of the server, all of docs/protocol.md's fields together.
+type told struct {
+	Op        string          `json:"op"`
+	ID        json.RawMessage `json:"id"`
+	T         string          `json:"t"`
+	S         uint64          `json:"s"`
+	K         string          `json:"k"`
+	D         json.RawMessage `json:"d"`
+	Topics    json.RawMessage `json:"topics"`
+	Errors    []ackError      `json:"errors"`
+	Code      ErrorCode       `json:"code"`
+	Msg       string          `json:"msg"`
+	Conflated uint64          `json:"conflated"`
+	Why       string          `json:"why"`
+	TS        int64           `json:"ts"`
+}
+
+// parseTold reads a frame; it fails on one that no client could read.
+func parseTold(frame []byte) (told, error) {
+	var m told
+	payload, err := payloadOf(frame)
+	if err == nil {
+		err = json.Unmarshal(payload, &m)
+	}
+	return m, err
+}
+
+// short writes a message as tests compare it: "px.A 5=1", "px.A 5=1 snap", or its op.
+func (m told) short() string {
+	switch {
+	case m.Op == "lag":
+		return fmt.Sprintf("lag %d", m.Conflated)
+	case m.Op != "":
+		return m.Op
+	case m.K != "":
+		return fmt.Sprintf("%s %d=%s %s", m.T, m.S, m.D, m.K)
+	default:
+		return fmt.Sprintf("%s %d=%s", m.T, m.S, m.D)
+	}
+}
+
+// A recorder is an Outlet that keeps what it is given, by slot.
+type recorder struct {
+	shard *Shard
+	got   map[uint32][][]byte
+	room  map[uint32]int  // how many more frames the socket takes at once; absent = all
+	dead  map[uint32]bool // the connection ends at the next write
+	wakes int
+}
+
+// newRecorder attaches a recorder to s, whose loop is the calling test.
+func newRecorder(s *Shard) *recorder {
+	r := &recorder{shard: s, got: make(map[uint32][][]byte), room: make(map[uint32]int), dead: make(map[uint32]bool)}
+	s.Attach(r, func() { r.wakes++ })
+	return r
+}
+
+func (r *recorder) Write(slot uint32, frame []byte) bool {
+	if r.dead[slot] {
+		delete(r.dead, slot)
+		r.shard.Leave(slot)
+		return false
+	}
+	r.got[slot] = append(r.got[slot], frame)
+	room, limited := r.room[slot]
+	if !limited {
+		return true
+	}
+	r.room[slot] = room - 1
+	return room > 0
+}
+
+func (r *recorder) Writev(slot uint32, frames [][]byte) bool {
+	if r.dead[slot] {
+		return r.Write(slot, nil)
+	}
+	took := true
+	for i, f := range frames {
+		took = r.Write(slot, f)
+		frames[i] = nil // the outlet may change the slice
+	}
+	return took
+}
+
+func (r *recorder) Close(uint32, wsproto.StatusCode, string) {}
+
+// take returns what slot was told since the last call, in short.
+func (r *recorder) take(t *testing.T, slot uint32) []string {
+	t.Helper()
+	var list []string
+	for _, m := range r.takeTold(t, slot) {
+		list = append(list, m.short())
+	}
+	return list
+}
+
+// takeTold returns what slot was told since the last call.
+func (r *recorder) takeTold(t *testing.T, slot uint32) []told {
+	t.Helper()
+	var list []told
+	for _, f := range r.got[slot] {
+		m, err := parseTold(f)
+		if err != nil {
+			t.Fatalf("slot %d was sent %q: %v", slot, f, err)
+		}
+		list = append(list, m)
+	}
+	r.got[slot] = nil
+	return list
+}
