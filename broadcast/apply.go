@@ -2,6 +2,7 @@ package broadcast
 
 import (
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -67,8 +68,8 @@ func (s *Shard) apply(slot uint32, c *Command) error {
 
 // applySub subscribes to each topic on its own: some may fail. The answer comes before the first snapshot.
 func (s *Shard) applySub(slot uint32, c *Command) error {
-	if len(c.Topics) == 0 {
-		return badRequest("sub needs topics")
+	if err := s.checkTopics(c); err != nil {
+		return err
 	}
 	if c.Rate != "" {
 		return &CommandError{CodeNoSuchTier, "no such rate tier: " + quoted(c.Rate)}
@@ -96,13 +97,28 @@ func (s *Shard) applySub(slot uint32, c *Command) error {
 			entry.Recovered = &recovered
 		}
 		a.Topics = append(a.Topics, entry)
-		if added && !recovered {
+		if (added || c.After != "") && !recovered {
 			fresh = append(fresh, f)
 		}
 	}
 	s.stats.errors.Add(uint64(len(a.Errors)))
 	s.answer(slot, a.frame(c.ID))
 	s.snapshots(slot, fresh)
+	return nil
+}
+
+// commandTopics is how many topics one command may name at least; more where a connection may hold more. The answer
+// names each of them. Chosen by us.
+const commandTopics = 1024
+
+// checkTopics refuses a command with no topics or too many.
+func (s *Shard) checkTopics(c *Command) error {
+	if len(c.Topics) == 0 {
+		return badRequest("%s needs topics", c.Op)
+	}
+	if most := max(commandTopics, s.hub.cfg.MaxTopicsPerConnection); len(c.Topics) > most {
+		return &CommandError{CodeLimit, "limit exceeded: more than " + strconv.Itoa(most) + " topics in one command"}
+	}
 	return nil
 }
 
@@ -150,8 +166,8 @@ func (s *Shard) snapshots(slot uint32, filters []*filter) {
 }
 
 func (s *Shard) applyUnsub(slot uint32, c *Command) error {
-	if len(c.Topics) == 0 {
-		return badRequest("unsub needs topics")
+	if err := s.checkTopics(c); err != nil {
+		return err
 	}
 	sub := s.subs.at(slot)
 	var a ack

@@ -229,3 +229,23 @@ func TestJoinGreets(t *testing.T) {
 		t.Errorf("not ready: %v", err)
 	}
 }
+
+// A client that names a cursor wants to know what it missed, on a topic that it holds already as well.
+func TestCursorOnAHeldTopic(t *testing.T) {
+	h := NewHub(openConfig())
+	s := h.Shard(0)
+	out := newRecorder(s)
+	s.Join(0)
+	say(t, s, out, `{"op":"sub","topics":["px.A"]}`)
+	h.Publish("px.A", []byte("1"))
+	h.Publish("px.A", []byte("2"))
+	drainAll(s)
+	out.take(t, 0)
+	answer, data := say(t, s, out, fmt.Sprintf(`{"op":"sub","topics":["px.A"],"after":"%s:1"}`, h.epoch))
+	if want := `{"op":"ack","topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:2","recovered":false}]}`; answer != want {
+		t.Errorf("answer %s\nwant   %s", answer, want)
+	}
+	if want := []string{"px.A 2=2 snap"}; !slices.Equal(data, want) {
+		t.Errorf("data %q, want %q", data, want)
+	}
+}

@@ -57,6 +57,8 @@ var commandTable = []struct{ name, in, want string }{
 			`{"t":"$SYS.>","code":103,"msg":"permission denied: topics that start with $ or _ are reserved"},` +
 			`{"t":"px.` + strings.Repeat("x", 30) + `","code":107,"msg":"bad request: topic too long"},` +
 			`{"t":"px. ","code":107,"msg":"bad request: topic has a space, a control character or bad UTF-8"}]}`},
+	{"too many topics", `{"op":"sub","id":1,"topics":["` + strings.Repeat(`","`, commandTopics) + `"]}`,
+		`{"op":"err","id":1,"code":106,"msg":"limit exceeded: more than 1024 topics in one command"}`},
 	{"a pattern wider than what is allowed", `{"op":"sub","topics":[">"]}`, `{"op":"ack","errors":[{"t":">","code":103,"msg":"permission denied"}]}`},
 	{"beyond the connection's limit", `{"op":"sub","topics":["px.A","px.B","px.C","px.D","px.A"]}`,
 		`{"op":"ack","topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:0"},{"t":"px.B","mode":"last","cursor":"EPOCH:0"},` +

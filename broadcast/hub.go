@@ -78,6 +78,7 @@ type topic struct {
 	newest    *Message
 	exact     *interest // the interest in this very name, if any
 	owner     *interest // whose copies count; see doc.go
+	former    string    // the name of the owner before, whose last copies count as well
 	targets   []*Shard  // who wants it; replaced, never changed in place
 	targetsAt uint64    // Hub.patternAt when owner and targets were worked out; 0 = work them out
 
@@ -152,7 +153,7 @@ func (h *Hub) publish(subject string, payload []byte, source string) {
 	if t.targetsAt != h.patternAt {
 		h.aim(t)
 	}
-	if source != "" && t.owner != nil && t.owner.name != source {
+	if source != "" && t.owner != nil && t.owner.name != source && t.former != source {
 		h.mu.Unlock()
 		return
 	}
@@ -178,7 +179,8 @@ func (h *Hub) Publish(subject string, payload []byte) { h.publish(subject, paylo
 
 // aim works out who t goes to and whose copies count. h.mu is held.
 func (h *Hub) aim(t *topic) {
-	t.owner = nil
+	former := t.owner
+	t.owner, t.former = nil, ""
 	wanted := make([]bool, len(h.shards))
 	mark := func(i *interest) {
 		if i.asked && (t.owner == nil || i.turn < t.owner.turn) {
@@ -193,6 +195,11 @@ func (h *Hub) aim(t *topic) {
 	}
 	for _, i := range h.patterns.match(nil, t.name) {
 		mark(i)
+	}
+	if former != nil && former.ended && t.owner != nil {
+		// It has ended. Of the copies that are on their way, the new owner's may have been dropped and the old one's not
+		// have come yet: rather twice than never.
+		t.former = former.name
 	}
 	t.targets = nil
 	for n, w := range wanted {

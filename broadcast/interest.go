@@ -27,6 +27,7 @@ type interest struct {
 	shards []bool // by shard: it has subscribers
 	wanted int    // how many are true
 	asked  bool   // upstream is, or is being, subscribed to it
+	ended  bool   // and unsubscribed from, or about to be
 	turn   uint64 // Hub.turns when it was asked: earlier ones bring messages already
 	until  int64  // with wanted == 0: when the linger ends, by the hub's clock
 	queued bool   // in Hub.changed
@@ -223,6 +224,7 @@ func (h *Hub) expire(l lingerer, up upstream) {
 // end forgets i and the topics that only it kept. h.mu is held.
 func (h *Hub) end(i *interest) {
 	delete(h.interests, i.name)
+	i.ended = true
 	if !i.pattern {
 		t := i.topic
 		t.exact, t.targetsAt = nil, 0

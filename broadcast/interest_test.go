@@ -233,12 +233,25 @@ func TestOneCopyCounts(t *testing.T) {
 		if got := deliver(t, h, "px.A", "2", "px.*"); len(got) != 1 {
 			t.Errorf("got %v through the lingering owner", got)
 		}
-		time.Sleep(6 * time.Second)
-		if got := deliver(t, h, "px.A", "3", "px.*"); len(got) != 0 {
-			t.Errorf("got %v through a subscription that has ended", got)
+		// A message whose copies come before and after the end of the owner's subscription is not lost between them.
+		if got := deliver(t, h, "px.A", "3", "px.A"); len(got) != 0 {
+			t.Errorf("got %v through the next owner before its turn", got)
 		}
-		if got := deliver(t, h, "px.A", "3", "px.A"); len(got) != 1 {
+		time.Sleep(6 * time.Second)
+		if got := deliver(t, h, "px.A", "3", "px.*"); len(got) != 1 {
+			t.Errorf("got %v through a subscription that has just ended", got)
+		}
+		if got := deliver(t, h, "px.A", "4", "px.A"); len(got) != 1 {
 			t.Errorf("got %v through the next owner", got)
+		}
+		// Asked for again, the old owner comes after the new one.
+		sub(h, 0, 0, "px.*")
+		synctest.Wait()
+		out.take(t, 0)
+		for _, source := range []string{"px.*", "px.A"} {
+			if got := deliver(t, h, "px.A", "5", source); len(got) == 1 != (source == "px.A") {
+				t.Errorf("copy through %s: got %v", source, got)
+			}
 		}
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"tickcast/wsproto"
 )
 
 // patience bounds every wait for an event: far more than it takes, far less than a test run may.
@@ -101,8 +99,6 @@ func (l *testLoop) Writev(slot uint32, frames [][]byte) bool {
 	}
 	return true
 }
-
-func (l *testLoop) Close(uint32, wsproto.StatusCode, string) {}
 
 // await waits until slot has been told something for which done is true, and returns all that it was told up to there.
 func (l *testLoop) await(t *testing.T, slot uint32, what string, done func(told) bool) (list []told) {

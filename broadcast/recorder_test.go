@@ -115,8 +115,6 @@ func (r *recorder) Writev(slot uint32, frames [][]byte) bool {
 	return took
 }
 
-func (r *recorder) Close(uint32, wsproto.StatusCode, string) {}
-
 // take returns what slot was told since the last call, in short.
 func (r *recorder) take(t *testing.T, slot uint32) []string {
 	t.Helper()

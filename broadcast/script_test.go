@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"tickcast/wsproto"
 )
 
 // A script is what happens to two shards, one operation a line:
@@ -96,8 +94,6 @@ func (p *pipe) Writev(slot uint32, frames [][]byte) bool {
 	c.blocked = c.blocked || c.full
 	return !c.blocked
 }
-
-func (p *pipe) Close(uint32, wsproto.StatusCode, string) {}
 
 // drain is what the loop does when its turn comes.
 func (p *pipe) drain(steps uint32, budget time.Duration) {

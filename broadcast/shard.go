@@ -5,8 +5,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"tickcast/wsproto"
 )
 
 var (
@@ -22,8 +20,6 @@ type Outlet interface {
 	Write(slot uint32, frame []byte) bool
 	// Writev sends several frames at once, as Write does. The slice is the shard's and may be changed.
 	Writev(slot uint32, frames [][]byte) bool
-	// Close starts the closing handshake.
-	Close(slot uint32, code wsproto.StatusCode, reason string)
 }
 
 // A Shard holds the subscribers of one event loop. All methods but Wake and Stats belong to that loop. A subscriber is
