@@ -24,6 +24,7 @@ type conn struct {
 	sent       uint32 // when the last frame left
 
 	bucket uint16 // of the wheel; noBucket = in none
+	queued uint16 // answers that were given to gnet while it had bytes waiting
 	code   wsproto.StatusCode
 	state  connState
 	flags  connFlags

@@ -151,9 +151,6 @@ var (
 	queryRejection = &refusal{400, "", rejectBadRequest}
 )
 
-// upgradeHeaders: "A sender of Upgrade MUST also send an "Upgrade" connection option", RFC 9110 section 7.8.
-const upgradeHeaders = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-
 // refuseError answers a request that broke a rule of HTTP or of the opening handshake.
 func (l *loop) refuseError(c *conn, err error) {
 	var e *wsproto.RequestError

@@ -74,11 +74,16 @@ func (l *loop) message(c *conn, m wsproto.Message) bool {
 // the server closes first (RFC 6455 section 7.1.1).
 func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 	if c.state == stateOpen {
-		c.code = code
+		l.shard.Leave(c.slot)
+		c.state, c.code = stateClosing, code
 		l.scratch = wsproto.AppendClose(l.scratch[:0], code, "")
 		if !l.control(c, l.scratch) {
 			return
 		}
+	}
+	if c.gc.OutboundBuffered() > 0 { // our close frame is still on its way
+		l.linger(c)
+		return
 	}
 	l.drop(c)
 }

@@ -21,7 +21,7 @@ type loop struct {
 	el     gnet.EventLoop
 	shard  *broadcast.Shard
 	times  loopTimes
-	tasks  struct{ tick, drain, resume, expire, end gnet.Runnable }
+	tasks  struct{ tick, drain, expire, end gnet.Runnable }
 
 	// Any goroutine.
 	ticking  atomic.Bool  // a tick is posted
@@ -38,8 +38,7 @@ type loop struct {
 	scratch []byte   // for responses
 	chunks  [][]byte // scratch
 	ending  uint32   // shutdown: the next slot to end
-	resumes bool     // a fan-out is unfinished and its continuation on the way
-	expires bool     // the same for expired timers
+	expires bool     // expired timers are left and a continuation is on its way
 	hb      []byte   // the heartbeat frame of tick hbAt
 	hbAt    uint32
 	date    []byte // the Date header line of second dateAt
@@ -74,7 +73,6 @@ func newLoop(e *Engine, index int) *loop {
 	l.counters.closed = make(map[wsproto.StatusCode]uint64)
 	l.tasks.tick = l.task(l.tick)
 	l.tasks.drain = l.task(l.drain)
-	l.tasks.resume = l.task(l.resume)
 	l.tasks.expire = l.task(l.expire)
 	l.tasks.end = l.task(l.end)
 	return l
@@ -128,7 +126,8 @@ func (l *loop) tick() {
 	l.publish()
 }
 
-// expire runs what is due, in slices.
+// expire runs what is due, in slices. Ticks that come in between start no second continuation: two of them would follow
+// each other without a look at the sockets.
 func (l *loop) expire() {
 	l.expires = false
 	if l.fire(time.Now().Add(l.engine.cfg.Slice)) {
@@ -137,28 +136,22 @@ func (l *loop) expire() {
 	}
 }
 
-// drain fans out what has been posted to the shard, in slices.
-//
-// Subtle: the shard wakes the loop for every message that comes while a fan-out is unfinished. If each of these tasks went
-// on with it and continued itself, there would be ever more of them, one behind the other, and no look at the sockets.
+// drain fans out what has been posted to the shard, in slices. The shard wakes nobody before it has said that nothing is
+// left: after a panic somebody has to go on as well.
 func (l *loop) drain() {
-	if !l.resumes {
-		l.resume()
-	}
-}
-
-func (l *loop) resume() {
-	l.resumes = false
-	more := l.shard.Drain(l.engine.cfg.Slice)
+	more := true
+	defer func() {
+		if more {
+			l.again(l.tasks.drain)
+		}
+	}()
+	more = l.shard.Drain(l.engine.cfg.Slice)
 	if len(l.behind) > 0 && time.Since(l.swept) > sweepInterval {
 		l.sweep()
 	}
-	if more {
-		l.resumes = true
-		l.again(l.tasks.resume)
-		return
+	if !more {
+		l.publish()
 	}
-	l.publish()
 }
 
 // publish makes the loop's figures visible to other goroutines.

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"math"
 	"time"
 	"unsafe"
 
@@ -66,15 +67,20 @@ func (l *loop) writeRest(c *conn, frame []byte, n int, errno unix.Errno) bool {
 	return false
 }
 
+// answerCost is about what gnet needs to hold one answer beyond its bytes: many small ones would take far more memory than
+// Config.QueueBytes.
+const answerCost = 64
+
 // enqueue adds an answer to what gnet holds for c. It reports false always: c is behind.
 func (l *loop) enqueue(c *conn, frame []byte) bool {
-	if c.gc.OutboundBuffered()+len(frame) > l.engine.cfg.QueueBytes {
+	if c.gc.OutboundBuffered()+len(frame)+answerCost*int(c.queued) > l.engine.cfg.QueueBytes || c.queued == math.MaxUint16 {
 		// No closing handshake: the client does not read, so it would not see it in time.
 		c.code = StatusSlowConsumer
 		_, _ = c.gc.Write(wsproto.AppendClose(nil, StatusSlowConsumer, "answers are not read"))
 		l.drop(c)
 		return false
 	}
+	c.queued++
 	l.frames++
 	l.bytesSent += uint64(len(frame))
 	_, _ = c.gc.Write(frame) // appends to gnet's buffer; cannot fail
@@ -132,6 +138,7 @@ func (l *loop) sweep() {
 			continue
 		}
 		c.flags &^= flagBehind
+		c.queued = 0
 		c.sent = l.now
 		switch c.state {
 		case stateOpen:
@@ -140,11 +147,6 @@ func (l *loop) sweep() {
 			l.shutdownWrite(c)
 		}
 	}
-}
-
-// Close starts the closing handshake with the client in slot; see broadcast.Outlet.
-func (l *loop) Close(slot uint32, code wsproto.StatusCode, reason string) {
-	l.closeWith(l.conns.at(slot), code, reason)
 }
 
 // closeWith sends our close frame and waits for the client's, for at most Config.CloseTimeout.

@@ -1,0 +1,170 @@
+package eventloop
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"tickcast/broadcast"
+)
+
+// patience bounds every wait of these tests. Nothing that works comes near it.
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) {
+	checkOwner = true
+	if child := children[os.Getenv(childVariable)]; child != nil {
+		os.Exit(child())
+	}
+	os.Exit(m.Run())
+}
+
+// A server is an engine on a free port of 127.0.0.1 with a hub of its own.
+type server struct {
+	t      testing.TB
+	engine *Engine
+	hub    *broadcast.Hub
+	addr   string
+	cancel context.CancelFunc
+	result chan error // of Run
+}
+
+// A setting changes the server that start makes.
+type setting func(*Config, *broadcast.Config)
+
+// grace is what the servers of these tests are stopped with: whoever tests the end of connections passes another one.
+const grace = 0
+
+// start runs a server with production's settings, but without deadlines that the test did not ask for. It is stopped at
+// the end of the test, which fails if Run does.
+func start(t testing.TB, settings ...setting) *server {
+	t.Helper()
+	return startWithGrace(t, grace, settings...)
+}
+
+func startWithGrace(t testing.TB, grace time.Duration, settings ...setting) *server {
+	t.Helper()
+	s, err := launch(grace, settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.t = t
+	t.Cleanup(func() {
+		s.cancel()
+		s.join()
+	})
+	return s
+}
+
+// launch is start without a test.
+func launch(grace time.Duration, settings ...setting) (*server, error) {
+	cfg := Config{
+		Listen:     []string{"127.0.0.1:0"},
+		StreamPath: "/stream",
+		Pages: []Page{
+			{Path: "/", ContentType: "text/html; charset=utf-8", Body: []byte("<!doctype html><title>Tickcast</title>\n")},
+			{Path: "/big.js", ContentType: "text/javascript", Body: make([]byte, 300<<10)},
+		},
+		Subprotocols: []string{"tickcast.v1.json"},
+		Loops:        2,
+		Backlog:      1024,
+		SendBuffer:   16 << 10, NotSentLowat: 16 << 10, TCPUserTimeout: 30 * time.Second,
+		MaxHeaderSize: 8 << 10, MaxMessageSize: 16 << 10, QueueBytes: 128 << 10,
+		HandshakeTimeout: patience, CloseTimeout: patience,
+		Slice: 2 * time.Millisecond,
+	}
+	hub := broadcast.Config{Node: "test", Subscribe: []string{">"}, MaxMessageSize: cfg.MaxMessageSize}
+	for _, change := range settings {
+		change(&cfg, &hub)
+	}
+	hub.Shards = cfg.Loops
+	s := &server{hub: broadcast.NewHub(hub), result: make(chan error, 1)}
+	var err error
+	if s.engine, err = New(cfg, s.hub); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go func() { s.result <- s.engine.Run(ctx, grace) }()
+	select {
+	case <-s.engine.Ready():
+		s.addr = s.engine.Addrs()[0]
+		return s, nil
+	case err := <-s.result:
+		cancel()
+		return nil, err
+	}
+}
+
+// join waits for the end of Run, after cancel. It may be called again.
+func (s *server) join() {
+	s.t.Helper()
+	select {
+	case err := <-s.result:
+		s.result <- nil
+		if err != nil {
+			s.t.Errorf("Run: %v", err)
+		}
+	case <-time.After(patience):
+		s.t.Fatal("Run does not return")
+	}
+}
+
+// onLoops runs f on each loop that has shown itself, one after the other.
+func (s *server) onLoops(f func(*loop)) {
+	s.t.Helper()
+	s.engine.mu.Lock()
+	loops := s.engine.loops
+	s.engine.mu.Unlock()
+	for _, l := range loops {
+		done := make(chan struct{})
+		l.post(l.task(func() {
+			defer close(done)
+			f(l)
+		}))
+		select {
+		case <-done:
+		case <-time.After(patience):
+			s.t.Fatal("a loop does not run its tasks")
+		}
+	}
+}
+
+// onConns runs f on its loop for each connection.
+func (s *server) onConns(f func(*loop, *conn)) {
+	s.t.Helper()
+	s.onLoops(func(l *loop) {
+		for slot := range l.conns.made {
+			if c := l.conns.at(slot); c.state != stateFree {
+				f(l, c)
+			}
+		}
+	})
+}
+
+// stats returns the figures as of now.
+func (s *server) stats() Stats {
+	s.t.Helper()
+	s.onLoops((*loop).publish)
+	return s.engine.Stats()
+}
+
+// eventually waits until what says so comes about: for what nobody is told of, such as the end of a connection.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come about that %s", what)
+		}
+	}
+}
+
+// closedWith waits until one WebSocket has ended, and checks the code that it is counted under.
+func (s *server) closedWith(code uint16) {
+	s.t.Helper()
+	eventually(s.t, "a connection ends", func() bool { return len(s.engine.Stats().Closed) > 0 })
+	if closed := s.engine.Stats().Closed; len(closed) != 1 || closed[code] != 1 {
+		s.t.Errorf("closed: %v, want one %d", closed, code)
+	}
+}
