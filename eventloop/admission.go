@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -31,6 +32,10 @@ var rejectNames = [rejectReasons]string{
 func (l *loop) admit(c *conn, r *wsproto.Request) {
 	if l.engine.draining.Load() {
 		l.refuse(c, status503Draining, "the server is going away")
+		return
+	}
+	if string(r.Method) == http.MethodHead { // its answer has no body
+		l.respondError(c, r, streamMethod, "only GET")
 		return
 	}
 	if err := r.CheckUpgrade(); err != nil {

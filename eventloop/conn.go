@@ -47,6 +47,7 @@ const (
 	flagPinged                          // a ping was sent since the client was heard
 	flagShutdown                        // the sending side is shut down
 	flagWebSocket                       // was upgraded: counts as closed by code
+	flagRefused                         // beyond Config.MaxConnections: counts in Engine.refused
 )
 
 // conns is a table by slot that grows without moving what it holds.

@@ -33,6 +33,7 @@ type Engine struct {
 
 	// Any goroutine.
 	connections atomic.Int64 // open ones, refused ones included
+	refused     atomic.Int64 // of these, for want of room
 	draining    atomic.Bool
 	accepting   acceptState
 	ready       chan struct{} // closed when the loops run
@@ -56,6 +57,9 @@ func New(cfg Config, hub *broadcast.Hub) (*Engine, error) {
 	}
 	if cfg.Slice <= 0 {
 		cfg.Slice = 2 * time.Millisecond
+	}
+	if cfg.Loops < 1 {
+		return nil, errors.New("eventloop: at least one loop is needed")
 	}
 	maxConnections, reserve, err := connectionLimit(cfg.MaxConnections)
 	if err != nil {

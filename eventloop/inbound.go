@@ -38,7 +38,9 @@ func (l *loop) readFrames(c *conn, b []byte) {
 	for len(b) > 0 {
 		m, n, err := c.decoder.Next(&l.engine.frames, b)
 		if err != nil {
-			l.protocolError(c, err)
+			if l.flushPongs(c) {
+				l.protocolError(c, err)
+			}
 			return
 		}
 		b = b[n:]
@@ -46,10 +48,34 @@ func (l *loop) readFrames(c *conn, b []byte) {
 			return
 		}
 	}
+	l.flushPongs(c)
+}
+
+// pongsAtOnce is how many bytes of pongs are collected before they are written. Chosen by us.
+const pongsAtOnce = 4 << 10
+
+// flushPongs writes the pongs that have been collected, in one call: a client may send thousands of pings at once. It
+// reports false when the connection is over.
+func (l *loop) flushPongs(c *conn) bool {
+	if len(l.pongs) == 0 {
+		return true
+	}
+	l.frames += l.ponged - 1 // the write counts one
+	pongs := l.pongs
+	l.pongs, l.ponged = l.pongs[:0], 0
+	return l.control(c, pongs)
 }
 
 // message handles a whole message or control frame. It reports false when nothing more is to be read.
 func (l *loop) message(c *conn, m wsproto.Message) bool {
+	if m.Op == wsproto.OpPing && c.state == stateOpen {
+		l.pongs = wsproto.AppendFrame(l.pongs, wsproto.OpPong, m.Payload)
+		l.ponged++
+		return len(l.pongs) < pongsAtOnce || l.flushPongs(c)
+	}
+	if !l.flushPongs(c) {
+		return false
+	}
 	if m.Op == wsproto.OpClose {
 		l.peerClosed(c, m.Code)
 		return false
@@ -63,9 +89,6 @@ func (l *loop) message(c *conn, m wsproto.Message) bool {
 		l.shard.Apply(c.slot, m.Payload)
 	case wsproto.OpBinary:
 		l.fail(c, wsproto.StatusUnsupportedData, "commands are text")
-	case wsproto.OpPing:
-		l.scratch = wsproto.AppendFrame(l.scratch[:0], wsproto.OpPong, m.Payload)
-		l.control(c, l.scratch)
 	}
 	return c.state == stateOpen || c.state == stateClosing
 }

@@ -36,6 +36,8 @@ type loop struct {
 	behind  []uint32 // slots of connections with flagBehind
 	swept   time.Time
 	scratch []byte   // for responses
+	pongs   []byte   // answers to the pings of one read, to be written at once
+	ponged  uint64   // how many
 	chunks  [][]byte // scratch
 	ending  uint32   // shutdown: the next slot to end
 	expires bool     // expired timers are left and a continuation is on its way
@@ -96,6 +98,7 @@ func (l *loop) recover(c *conn) {
 		return
 	}
 	l.panics++
+	l.pongs, l.ponged = l.pongs[:0], 0 // they are nobody else's
 	l.engine.log.Error("panic on an event loop", "loop", l.index, "panic", r, "stack", string(debug.Stack()))
 	if c != nil && c.state != stateFree {
 		c.code = wsproto.StatusInternalError
@@ -178,13 +181,16 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 	gc.SetContext(c)
 	l.accepted++
 	l.counters.connections.Add(1)
-	switch n := l.engine.connections.Add(1); {
-	case n > l.engine.maxConnections+l.engine.reserve/2:
+	e := l.engine
+	switch n := e.connections.Add(1) - e.refused.Load(); {
+	case n > e.maxConnections && e.refused.Load() >= e.reserve/2: // too many are being refused already
 		l.rejected[rejectMaxConnections]++
-		return gnet.Close // too many are being refused already
-	case n > l.engine.maxConnections:
+		return gnet.Close
+	case n > e.maxConnections:
+		c.flags |= flagRefused
+		e.refused.Add(1)
 		l.refuse(c, status503, "too many connections")
-	case l.engine.draining.Load():
+	case e.draining.Load():
 		l.refuse(c, status503Draining, "the server is going away")
 	default:
 		l.schedule(c, l.now+l.times.handshake)
@@ -206,6 +212,9 @@ func (l *loop) closed(c *conn) {
 		l.counters.mu.Lock()
 		l.counters.closed[c.code]++
 		l.counters.mu.Unlock()
+	}
+	if c.flags&flagRefused != 0 {
+		l.engine.refused.Add(-1)
 	}
 	if c.flags&flagBehind != 0 {
 		*c = conn{slot: c.slot, bucket: noBucket} // the next sweep takes it off the list and gives the slot back
