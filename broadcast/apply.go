@@ -92,7 +92,7 @@ func (s *Shard) applySub(slot uint32, c *Command) error {
 		}
 		entry := s.ackTopic(f)
 		recovered := c.After != "" && f.topic != nil && f.topic.newest != nil &&
-			from == cursor{s.hub.epoch, f.topic.newest.seq}
+			from == cursor{*s.hub.epoch.Load(), f.topic.newest.seq}
 		if c.After != "" {
 			entry.Recovered = &recovered
 		}
@@ -126,10 +126,7 @@ func (s *Shard) checkTopics(c *Command) error {
 func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string) (*filter, bool, error) {
 	cfg := &s.hub.cfg
 	if err := CheckTopic(name, cfg.MaxTopicLength); err != nil {
-		if errors.Is(err, errTopicReserved) {
-			return nil, false, &CommandError{CodeDenied, "permission denied: " + err.Error()}
-		}
-		return nil, false, badRequest("%v", err)
+		return nil, false, topicError(err)
 	}
 	if !coveredBy(cfg.Subscribe, name) {
 		return nil, false, &CommandError{CodeDenied, "permission denied"}
@@ -139,6 +136,14 @@ func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string) (*filter
 		return nil, false, &CommandError{CodeLimit, "limit exceeded: " + err.Error()}
 	}
 	return f, added, nil
+}
+
+// topicError makes a client's answer of an error of CheckTopic's.
+func topicError(err error) error {
+	if errors.Is(err, errTopicReserved) {
+		return &CommandError{CodeDenied, "permission denied: " + err.Error()}
+	}
+	return badRequest("%v", err)
 }
 
 // snapshots sends the newest message of every topic under filters that the client in slot has not been sent yet.
@@ -196,7 +201,7 @@ func (s *Shard) applyList(slot uint32, c *Command) error {
 func (s *Shard) applyPub(slot uint32, c *Command) error {
 	cfg := &s.hub.cfg
 	if err := checkConcrete(c.Topic, cfg.MaxTopicLength); err != nil {
-		return badRequest("%v", err)
+		return topicError(err)
 	}
 	if !coveredBy(cfg.Publish, c.Topic) {
 		return &CommandError{CodeDenied, "permission denied"}

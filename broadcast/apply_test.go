@@ -24,7 +24,7 @@ func say(t *testing.T, s *Shard, out *recorder, command string) (answer string, 
 		}
 	}
 	out.got[0] = nil
-	return strings.ReplaceAll(answer, s.hub.epoch, "EPOCH"), data
+	return strings.ReplaceAll(answer, *s.hub.epoch.Load(), "EPOCH"), data
 }
 
 func TestCursors(t *testing.T) {
@@ -51,7 +51,7 @@ func TestCursors(t *testing.T) {
 			s.Join(0)
 			command := fmt.Sprintf(`{"op":"sub","topics":[%q]}`, c.topic)
 			if c.after != "" {
-				command = fmt.Sprintf(`{"op":"sub","topics":[%q],"after":%q}`, c.topic, strings.ReplaceAll(c.after, "EPOCH", h.epoch))
+				command = fmt.Sprintf(`{"op":"sub","topics":[%q],"after":%q}`, c.topic, strings.ReplaceAll(c.after, "EPOCH", *h.epoch.Load()))
 			}
 			answer, data := say(t, s, out, command)
 			slices.Sort(data)
@@ -124,7 +124,7 @@ func TestSubscribeFromTheAddress(t *testing.T) {
 	} {
 		s.Subscribe(0, c.topics, c.after, c.rate)
 		got, _ := payloadOf(out.got[0][0])
-		if want := strings.ReplaceAll(c.want, "EPOCH", h.epoch); string(got) != want {
+		if want := strings.ReplaceAll(c.want, "EPOCH", *h.epoch.Load()); string(got) != want {
 			t.Errorf("%v: got  %s\nwant %s", c, got, want)
 		}
 		out.got[0] = nil
@@ -241,7 +241,7 @@ func TestCursorOnAHeldTopic(t *testing.T) {
 	h.Publish("px.A", []byte("2"))
 	drainAll(s)
 	out.take(t, 0)
-	answer, data := say(t, s, out, fmt.Sprintf(`{"op":"sub","topics":["px.A"],"after":"%s:1"}`, h.epoch))
+	answer, data := say(t, s, out, fmt.Sprintf(`{"op":"sub","topics":["px.A"],"after":"%s:1"}`, *h.epoch.Load()))
 	if want := `{"op":"ack","topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:2","recovered":false}]}`; answer != want {
 		t.Errorf("answer %s\nwant   %s", answer, want)
 	}

@@ -49,7 +49,7 @@ type Command struct {
 	Token  string          `json:"token"`
 }
 
-// maxID is the longest id of a command in bytes, quotes included. Chosen by us: a UUID fits.
+// maxID is the longest id of a command in bytes, without its quotes. Chosen by us: a UUID fits.
 const maxID = 64
 
 // ParseCommand reads a client's message. The error is a *CommandError with code 107; the command's ID is then set as far
@@ -88,8 +88,10 @@ func validID(id json.RawMessage) bool {
 	if len(id) == 0 {
 		return true
 	}
-	c := id[0]
-	return len(id) <= maxID && (c == '"' || c == '-' || '0' <= c && c <= '9')
+	if id[0] == '"' {
+		return len(id) <= maxID+len(`""`)
+	}
+	return len(id) <= maxID && (id[0] == '-' || '0' <= id[0] && id[0] <= '9')
 }
 
 // A cursor is a position in a topic: EPOCH:SEQ.

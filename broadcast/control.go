@@ -115,4 +115,4 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-func (h *Hub) cursor(seq uint64) string { return h.epoch + ":" + strconv.FormatUint(seq, 10) }
+func (h *Hub) cursor(seq uint64) string { return *h.epoch.Load() + ":" + strconv.FormatUint(seq, 10) }

@@ -3,6 +3,7 @@ package broadcast
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,6 @@ type Config struct {
 type Hub struct {
 	cfg     Config
 	log     *slog.Logger
-	epoch   string // the first half of every cursor: new at each start
 	started time.Time
 	shards  []*Shard
 	hello   []byte // the frame that greets every client
@@ -56,8 +56,10 @@ type Hub struct {
 	refused   []*interest     // by upstream; to be tried again
 	upstream  upstream        // nil until Run
 
-	kick  chan struct{} // wakes Run; capacity 1
-	stale atomic.Bool   // upstream is away
+	kick  chan struct{}          // wakes Run; capacity 1
+	stale atomic.Bool            // upstream is away
+	away  atomic.Pointer[string] // why
+	epoch atomic.Pointer[string] // the first half of every cursor
 	stats hubStats
 }
 
@@ -103,13 +105,13 @@ func NewHub(cfg Config) *Hub {
 	}
 	h := &Hub{
 		cfg: cfg, log: cfg.Log, started: time.Now(),
-		epoch:     rand.Text()[:8],
 		topics:    make(map[string]*topic),
 		interests: make(map[string]*interest),
 		patternAt: 1,
 		kick:      make(chan struct{}, 1),
 	}
 	h.hello = helloFrame(cfg)
+	h.newEpoch()
 	for i := range cfg.Shards {
 		h.shards = append(h.shards, newShard(h, i))
 	}
@@ -253,10 +255,21 @@ func (h *Hub) setStale(stale bool) {
 
 // Ready says why the hub is not ready to serve, or nil.
 func (h *Hub) Ready() error {
-	if h.stale.Load() {
+	why := h.away.Load()
+	switch {
+	case !h.stale.Load():
+		return nil
+	case why == nil:
 		return errUpstreamAway
+	default:
+		return fmt.Errorf("%w: %s", errUpstreamAway, *why)
 	}
-	return nil
+}
+
+// newEpoch makes all cursors so far worthless: from here on nobody can say that nothing was missed.
+func (h *Hub) newEpoch() {
+	epoch := rand.Text()[:8]
+	h.epoch.Store(&epoch)
 }
 
 // Run asks upstream for what the shards want until ctx is done. It is called once.

@@ -140,7 +140,7 @@ func TestConfigDefaults(t *testing.T) {
 		c.MailboxMessages != 16384 || c.MailboxBytes != 16<<20 || c.Log == nil {
 		t.Errorf("%+v", c)
 	}
-	if a, b := h.epoch, NewHub(Config{}).epoch; a == b || len(a) != 8 {
+	if a, b := *h.epoch.Load(), *NewHub(Config{}).epoch.Load(); a == b || len(a) != 8 {
 		t.Errorf("epochs %q and %q: want two of 8 characters", a, b)
 	}
 	if h.Shard(0) == nil || h.Shard(0).hub != h {

@@ -49,7 +49,7 @@ type NATS struct {
 
 	reconnects atomic.Uint64
 
-	refused bool // a failed attempt has been logged since the last connection; owned by nats.go's goroutine for handlers
+	told string // the last error that was logged since the connection; owned by nats.go's goroutine for handlers
 }
 
 type outgoing struct {
@@ -84,11 +84,11 @@ func ConnectNATS(hub *Hub, cfg NATSConfig) (*NATS, error) {
 	hub.setStale(true) // until the first connection
 	nc, err := cfg.dial(
 		nats.ReconnectBufSize(-1), // what cannot be sent now is refused, not sent late
-		nats.ConnectHandler(func(*nats.Conn) { n.up("connected") }),
-		nats.ReconnectHandler(func(*nats.Conn) { n.reconnects.Add(1); n.up("reconnected") }),
+		nats.ConnectHandler(func(nc *nats.Conn) { n.up(nc, "connected") }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { n.reconnects.Add(1); n.up(nc, "reconnected") }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.down(err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { n.unreachable(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { n.failed(sub, err) }),
+		nats.ErrorHandler(n.failed),
 		nats.ClosedHandler(func(*nats.Conn) { close(n.closed) }),
 	)
 	if err != nil {
@@ -151,10 +151,13 @@ func checkCredentials(credentials nats.Option) error {
 	return err
 }
 
-func (n *NATS) up(how string) {
-	n.refused = false
+func (n *NATS) up(nc *nats.Conn, how string) {
+	if how != "connected" {
+		n.hub.newEpoch() // what was published meanwhile is lost
+	}
+	n.told = ""
 	n.hub.setStale(false)
-	n.log.Info("nats " + how)
+	n.log.Info("nats "+how, "server", nc.ConnectedAddr())
 }
 
 func (n *NATS) down(err error) {
@@ -165,20 +168,31 @@ func (n *NATS) down(err error) {
 	n.log.Warn("nats disconnected", "err", err)
 }
 
-// unreachable logs the first of a row of failed attempts to connect: nobody else tells that a password is wrong.
+// unreachable logs a failed attempt to connect, aloud only when the reason is a new one: nobody else tells that a password
+// is wrong.
 func (n *NATS) unreachable(err error) {
-	if !n.refused {
-		n.log.Warn("cannot connect to nats, trying on", "err", err)
+	why := err.Error()
+	n.hub.away.Store(&why)
+	level := slog.LevelWarn
+	if n.told == why {
+		level = slog.LevelDebug
 	}
-	n.refused = true
+	n.told = why
+	n.log.Log(context.Background(), level, "cannot connect to nats, trying on", "err", err)
 }
 
-func (n *NATS) failed(sub *nats.Subscription, err error) {
-	topic := ""
-	if sub != nil {
-		topic = sub.Subject
+func (n *NATS) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrSlowConsumer):
+		n.hub.newEpoch() // messages were dropped
+		n.log.Warn("the feed is faster than this server, messages were dropped", "topic", sub.Subject)
+	case nc.IsReconnecting():
+		n.unreachable(err)
+	case sub != nil:
+		n.log.Warn("nats error", "topic", sub.Subject, "err", err)
+	default:
+		n.log.Warn("nats error", "err", err)
 	}
-	n.log.Warn("nats error", "topic", topic, "err", err)
 }
 
 // Run hands messages to the hub, and the hub's wishes to NATS, until ctx is done; then it closes the connection. It fails

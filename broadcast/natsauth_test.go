@@ -117,7 +117,7 @@ func TestNATSRefusesForAWhile(t *testing.T) {
 	lines := make(logLines, 1000)
 	h := NewHub(openConfig())
 	l := startLoop(t, h.Shard(0))
-	cfg := NATSConfig{URLs: []string{ns.ClientURL()}, User: "tick", Password: "old", Log: slog.New(slog.NewTextHandler(lines, nil))}
+	cfg := NATSConfig{URLs: []string{ns.ClientURL()}, User: "tick", Password: "old", Log: slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	n, result := runUpstream(t, h, cfg)
 	l.join(0, "px.A")
 	ns.await(t, "SUB px.A") // it is in

@@ -147,7 +147,7 @@ func (s *script) subscribe(c *modelClient, name string, resume bool) {
 	command := fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q]}`, name)
 	last, resume := c.last[name], resume && c.last[name].S > 0
 	if resume {
-		command = fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q],"after":"%s:%d"}`, name, s.hub.epoch, last.S)
+		command = fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q],"after":"%s:%d"}`, name, *s.hub.epoch.Load(), last.S)
 	}
 	var due map[string]uint64
 	if !refused {

@@ -34,8 +34,13 @@ func (l *loop) admit(c *conn, r *wsproto.Request) {
 		l.refuse(c, status503Draining, "the server is going away")
 		return
 	}
-	if string(r.Method) == http.MethodHead { // its answer has no body
+	switch string(r.Method) {
+	case http.MethodGet:
+	case http.MethodHead: // its answer has no body
 		l.respondError(c, r, streamMethod, "only GET")
+		return
+	default:
+		l.refuse(c, streamMethod, "only GET")
 		return
 	}
 	if err := r.CheckUpgrade(); err != nil {

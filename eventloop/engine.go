@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,7 @@ func (e *Engine) Run(ctx context.Context, grace time.Duration) error {
 	case err := <-stopped:
 		return e.stoppedEarly(err)
 	}
+	e.log.Info("stopping: clients are told to go; a second signal ends at once", "connections", e.connections.Load(), "at most", grace)
 	if e.drain(grace) {
 		e.log.Info("all connections are closed")
 	} else {
@@ -133,7 +135,12 @@ func (e *Engine) stoppedEarly(err error) error {
 	if err == nil {
 		err = errors.New("the engine stopped without being asked")
 	}
-	return fmt.Errorf("eventloop: %w", err)
+	select {
+	case <-e.ready:
+		return fmt.Errorf("eventloop: %w", err)
+	default:
+		return fmt.Errorf("eventloop: listen on %s: %w", strings.Join(e.cfg.Listen, ", "), err)
+	}
 }
 
 // Ready is closed once connections are served.

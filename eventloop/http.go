@@ -146,7 +146,7 @@ var (
 	status503Draining = &refusal{503, "Retry-After: 1\r\n", rejectDraining}
 
 	streamMethod   = &refusal{405, "Allow: GET\r\n", rejectMethod}
-	upgradeNeeded  = &refusal{426, "Upgrade: websocket\r\nConnection: Upgrade\r\n", rejectBadRequest}
+	upgradeNeeded  = &refusal{426, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", rejectBadRequest}
 	versionNeeded  = &refusal{426, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", rejectVersion}
 	queryRejection = &refusal{400, "", rejectBadRequest}
 )

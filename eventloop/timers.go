@@ -131,9 +131,11 @@ func (l *loop) keepAlive(c *conn) {
 		if now-c.heard >= t.ping {
 			c.flags |= flagPinged
 			l.pings++
+			sent := c.sent
 			if !l.control(c, pingFrame) {
 				return
 			}
+			c.sent = sent                // a browser's page does not see pings: they put no heartbeat off
 			next = min(next, now+t.ping) // if the pong comes, the next ping is due soon after that
 		} else {
 			next = min(next, c.heard+t.ping)
