@@ -8,7 +8,7 @@ build: ## bin/tickcast and bin/tickload
 	go build -o bin/ ./cmd/...
 
 run: build ## a server with an embedded NATS server on 127.0.0.1:4222 and a demo market
-	TICKCAST_NATS_EMBEDDED_LISTEN=$${TICKCAST_NATS_EMBEDDED_LISTEN-127.0.0.1:4222} ./bin/tickcast -demo
+	TICKCAST_NATS_EMBEDDED_LISTEN=$${TICKCAST_NATS_EMBEDDED_LISTEN-127.0.0.1:4222} exec ./bin/tickcast -demo
 
 test: ## all tests
 	go vet ./...

@@ -125,14 +125,17 @@ func (s *Shard) checkTopics(c *Command) error {
 // trySubscribe checks name and subscribes to it.
 func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string) (*filter, bool, error) {
 	cfg := &s.hub.cfg
-	if err := CheckTopic(name, cfg.MaxTopicLength); err != nil {
+	if err := CheckTopic(name, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
 		return nil, false, topicError(err)
 	}
 	if !coveredBy(cfg.Subscribe, name) {
 		return nil, false, &CommandError{CodeDenied, "permission denied"}
 	}
 	f, added, err := s.subscribe(slot, sub, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, errTooManyMatches):
+		return nil, false, &CommandError{CodeTooMany, "too many requests: " + err.Error()}
+	case err != nil:
 		return nil, false, &CommandError{CodeLimit, "limit exceeded: " + err.Error()}
 	}
 	return f, added, nil
@@ -200,7 +203,7 @@ func (s *Shard) applyList(slot uint32, c *Command) error {
 
 func (s *Shard) applyPub(slot uint32, c *Command) error {
 	cfg := &s.hub.cfg
-	if err := checkConcrete(c.Topic, cfg.MaxTopicLength); err != nil {
+	if err := checkConcrete(c.Topic, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
 		return topicError(err)
 	}
 	if !coveredBy(cfg.Publish, c.Topic) {

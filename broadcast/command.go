@@ -14,7 +14,6 @@ type ErrorCode int
 
 const (
 	CodeInternal     ErrorCode = 100
-	CodeUnauthorized ErrorCode = 101
 	CodeUnknownTopic ErrorCode = 102
 	CodeDenied       ErrorCode = 103
 	CodeUnknownOp    ErrorCode = 104
@@ -46,7 +45,6 @@ type Command struct {
 	Data   json.RawMessage `json:"data"`
 	Rate   string          `json:"rate"`
 	After  string          `json:"after"`
-	Token  string          `json:"token"`
 }
 
 // maxID is the longest id of a command in bytes, without its quotes. Chosen by us: a UUID fits.

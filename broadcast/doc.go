@@ -13,7 +13,7 @@
 //
 // # Rules
 //
-//   - A Shard belongs to one event loop: every method but Post and Wake is called there. Hub is safe for any goroutine.
+//   - A Shard belongs to one event loop: every method but Wake is called there. Hub is safe for any goroutine.
 //   - A message is framed once. All subscribers of all shards share the same immutable bytes.
 //   - Every queue has a bound. What overflows is conflated to the newest message of its topic, and counted.
 //

@@ -19,6 +19,10 @@ type Config struct {
 	MaxTopics              int // distinct topics held by the process; default 1,000,000
 	MaxTopicsPerConnection int // subscriptions of one subscriber; default 1,024
 	MaxTopicLength         int // bytes; default 255
+	MaxTopicTokens         int // between the dots; default 16
+	MaxWildcards           int // subscriptions with wildcards of one subscriber; default 16
+	MaxMatches             int // pairs of a pattern and a topic that it matches, in one shard; default 1,000,000
+	MatchesPerSecond       int // such pairs that new patterns may make in one shard; default 50,000
 	MaxMessageSize         int // largest message from a client in bytes, told in hello
 
 	MailboxMessages int // messages waiting for one shard; default 16,384
@@ -64,8 +68,8 @@ type Hub struct {
 }
 
 type hubStats struct {
-	messages, bytes, invalid, refused atomic.Uint64
-	published, publishErrors          atomic.Uint64
+	messages, bytes, invalid, refused, conflated atomic.Uint64
+	published, publishErrors                     atomic.Uint64
 }
 
 // A topic is one subject that somebody wants, or wanted within the linger.
@@ -98,6 +102,10 @@ func NewHub(cfg Config) *Hub {
 	setDefault(&cfg.MaxTopics, 1_000_000)
 	setDefault(&cfg.MaxTopicsPerConnection, 1024)
 	setDefault(&cfg.MaxTopicLength, 255)
+	setDefault(&cfg.MaxTopicTokens, 16)
+	setDefault(&cfg.MaxWildcards, 16)
+	setDefault(&cfg.MaxMatches, 1_000_000)
+	setDefault(&cfg.MatchesPerSecond, 50_000)
 	setDefault(&cfg.MailboxMessages, 16384)
 	setDefault(&cfg.MailboxBytes, 16<<20)
 	if cfg.Log == nil {
@@ -142,7 +150,10 @@ func (h *Hub) publish(subject string, payload []byte, source string) {
 	h.mu.Lock()
 	t := h.topics[subject]
 	if t == nil && len(h.patterns.match(nil, subject)) > 0 {
-		if t = h.addTopic(subject); t == nil {
+		if checkConcrete(subject, h.cfg.MaxTopicLength, h.cfg.MaxTopicTokens) == nil {
+			t = h.addTopic(subject)
+		}
+		if t == nil {
 			h.mu.Unlock()
 			h.stats.refused.Add(1)
 			return
@@ -185,7 +196,7 @@ func (h *Hub) aim(t *topic) {
 	t.owner, t.former = nil, ""
 	wanted := make([]bool, len(h.shards))
 	mark := func(i *interest) {
-		if i.asked && (t.owner == nil || i.turn < t.owner.turn) {
+		if i.asked && !i.denied && (t.owner == nil || i.turn < t.owner.turn) {
 			t.owner = i
 		}
 		for n, c := range i.shards {

@@ -27,6 +27,7 @@ type interest struct {
 	shards []bool // by shard: it has subscribers
 	wanted int    // how many are true
 	asked  bool   // upstream is, or is being, subscribed to it
+	denied bool   // NATS does not let this server have it: it brings nothing
 	ended  bool   // and unsubscribed from, or about to be
 	turn   uint64 // Hub.turns when it was asked: earlier ones bring messages already
 	until  int64  // with wanted == 0: when the linger ends, by the hub's clock
@@ -64,6 +65,9 @@ func (h *Hub) raise(n int, name string, found []*topic, newest []*Message) ([]*t
 		i.shards[n] = true
 		i.wanted++
 		h.retarget(i)
+		if !i.asked { // it may have been unwanted when it was looked at
+			h.enqueue(i)
+		}
 	}
 	if i.topic != nil {
 		return append(found, i.topic), append(newest, i.topic.newest), nil
@@ -238,6 +242,28 @@ func (h *Hub) end(i *interest) {
 	for _, t := range h.tree.under(nil, i.name) {
 		if t.exact == nil && len(h.patterns.match(nil, t.name)) == 0 {
 			h.removeTopic(t)
+		}
+	}
+}
+
+// deny notes that NATS does not allow a subscription: others that bring its messages count instead.
+func (h *Hub) deny(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := h.interests[name]; i != nil {
+		i.denied = true
+		h.retarget(i)
+	}
+}
+
+// allow forgets what NATS has denied: after a reconnect it is asked again.
+func (h *Hub) allow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range h.interests {
+		if i.denied {
+			i.denied = false
+			h.retarget(i)
 		}
 	}
 }

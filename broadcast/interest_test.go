@@ -278,3 +278,26 @@ func TestRefusedInterestDoesNotOwn(t *testing.T) {
 		}
 	})
 }
+
+// A topic that was wanted for so short a time that nobody looked is asked for when it is wanted again.
+func TestInterestTooShortToBeSeen(t *testing.T) {
+	h := NewHub(Config{Subscribe: []string{">"}, Linger: 5 * time.Second})
+	up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
+	newRecorder(h.Shard(0))
+	h.Shard(0).Join(0)
+	look := func() { // as reconcile does
+		changed := h.changed
+		h.changed = nil
+		for _, i := range changed {
+			h.settle(i, up)
+		}
+	}
+	sub(h, 0, 0, "px.A")
+	unsub(h, 0, 0, "px.A")
+	look()
+	sub(h, 0, 0, "px.A") // within the linger
+	look()
+	if len(up.calls) != 1 || !strings.HasSuffix(up.calls[0], "sub px.A") {
+		t.Errorf("upstream was asked for %q", up.calls)
+	}
+}

@@ -10,6 +10,7 @@ import (
 var (
 	errTopicEmpty    = errors.New("empty topic")
 	errTopicLong     = errors.New("topic too long")
+	errTopicTokens   = errors.New("topic has too many tokens")
 	errTopicToken    = errors.New("topic has an empty token")
 	errTopicChar     = errors.New("topic has a space, a control character or bad UTF-8")
 	errTopicWildcard = errors.New("wildcard inside a token, or > before the end")
@@ -17,10 +18,10 @@ var (
 	errTopicReserved = errors.New("topics that start with $ or _ are reserved")
 )
 
-// CheckTopic says why s is not a topic or pattern of at most maxLength bytes, or nil.
+// CheckTopic says why s is not a topic or pattern of at most maxLength bytes and maxTokens tokens, or nil.
 // A topic is a NATS subject: tokens separated by dots; in a pattern a token may be * (any one token) and the last one
 // > (one or more tokens). Subjects that start with $ or _ carry NATS's own traffic and are refused.
-func CheckTopic(s string, maxLength int) error {
+func CheckTopic(s string, maxLength, maxTokens int) error {
 	switch {
 	case s == "":
 		return errTopicEmpty
@@ -30,6 +31,8 @@ func CheckTopic(s string, maxLength int) error {
 		return errTopicReserved
 	case !utf8.ValidString(s):
 		return errTopicChar
+	case strings.Count(s, ".") >= maxTokens:
+		return errTopicTokens
 	}
 	for rest, more := s, true; more; {
 		var token string
@@ -53,8 +56,8 @@ func CheckTopic(s string, maxLength int) error {
 }
 
 // checkConcrete is CheckTopic for a topic without wildcards.
-func checkConcrete(s string, maxLength int) error {
-	if err := CheckTopic(s, maxLength); err != nil {
+func checkConcrete(s string, maxLength, maxTokens int) error {
+	if err := CheckTopic(s, maxLength, maxTokens); err != nil {
 		return err
 	}
 	if isPattern(s) {

@@ -73,7 +73,7 @@ func TestCheckTopic(t *testing.T) {
 		{"px.A>", errTopicWildcard},
 		{"px.>>", errTopicWildcard},
 	} {
-		if err := CheckTopic(c.topic, longest); !errors.Is(err, c.want) {
+		if err := CheckTopic(c.topic, longest, 8); !errors.Is(err, c.want) {
 			t.Errorf("CheckTopic(%q) = %v, want %v", c.topic, err, c.want)
 		}
 	}
@@ -83,7 +83,7 @@ func TestCheckConcrete(t *testing.T) {
 	for topic, want := range map[string]error{
 		"px.A": nil, "px.*": errTopicConcrete, ">": errTopicConcrete, "px..A": errTopicToken, "px.A.toolong": errTopicLong,
 	} {
-		if err := checkConcrete(topic, 8); !errors.Is(err, want) {
+		if err := checkConcrete(topic, 8, 8); !errors.Is(err, want) {
 			t.Errorf("checkConcrete(%q) = %v, want %v", topic, err, want)
 		}
 	}
@@ -141,7 +141,7 @@ func words(tokens []string, n int) []string {
 // Two letters that a pattern may hold and one that it cannot are enough to tell any two short patterns apart.
 func TestCoversIsSubsetOfSubjects(t *testing.T) {
 	subjects := words([]string{"a", "b", "z"}, 4)
-	patterns := slices.DeleteFunc(words([]string{"a", "b", "*", ">"}, 3), func(p string) bool { return CheckTopic(p, 99) != nil })
+	patterns := slices.DeleteFunc(words([]string{"a", "b", "*", ">"}, 3), func(p string) bool { return CheckTopic(p, 99, 99) != nil })
 	if len(patterns) < 30 {
 		t.Fatalf("only %d patterns", len(patterns))
 	}

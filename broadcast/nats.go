@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,6 +155,7 @@ func checkCredentials(credentials nats.Option) error {
 func (n *NATS) up(nc *nats.Conn, how string) {
 	if how != "connected" {
 		n.hub.newEpoch() // what was published meanwhile is lost
+		n.hub.allow()
 	}
 	n.told = ""
 	n.hub.setStale(false)
@@ -186,6 +188,11 @@ func (n *NATS) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
 	case errors.Is(err, nats.ErrSlowConsumer):
 		n.hub.newEpoch() // messages were dropped
 		n.log.Warn("the feed is faster than this server, messages were dropped", "topic", sub.Subject)
+	case errors.Is(err, nats.ErrPermissionViolation):
+		n.log.Warn("nats denies a subject", "err", err)
+		if m := deniedSubscription.FindStringSubmatch(err.Error()); m != nil {
+			n.hub.deny(m[1])
+		}
 	case nc.IsReconnecting():
 		n.unreachable(err)
 	case sub != nil:
@@ -194,6 +201,9 @@ func (n *NATS) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
 		n.log.Warn("nats error", "err", err)
 	}
 }
+
+// deniedSubscription finds the subject in the error that a NATS server answers a subscription with.
+var deniedSubscription = regexp.MustCompile(`(?i)subscription to "([^"\s]+)"`)
 
 // Run hands messages to the hub, and the hub's wishes to NATS, until ctx is done; then it closes the connection. It fails
 // if NATS closes the connection for good.
@@ -214,11 +224,35 @@ func (n *NATS) receive(ctx context.Context) error {
 		select {
 		case m := <-n.messages:
 			n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
+			if len(n.messages) > cap(n.messages)/2 {
+				n.catchUp()
+			}
 		case <-ctx.Done():
 			return nil
 		case <-n.closed:
 			return errNATSClosed
 		}
+	}
+}
+
+// catchUp takes all that waits and hands on the newest message of each subject. When the channel is full nats.go throws
+// away what comes, which is the newest: better to conflate before that.
+func (n *NATS) catchUp() {
+	type copyOf struct{ subject, source string }
+	newest := make(map[copyOf]*nats.Msg)
+	var order []copyOf
+	waiting := len(n.messages)
+	for range waiting {
+		m := <-n.messages // nobody else receives
+		key := copyOf{m.Subject, m.Sub.Subject}
+		if newest[key] == nil {
+			order = append(order, key)
+		}
+		newest[key] = m
+	}
+	n.hub.stats.conflated.Add(uint64(waiting - len(order)))
+	for _, key := range order {
+		n.hub.publish(key.subject, newest[key].Data, key.source)
 	}
 }
 

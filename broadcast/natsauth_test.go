@@ -273,3 +273,26 @@ func TestNATSOverTLS(t *testing.T) {
 		}
 	}
 }
+
+// A pattern that NATS denies must not take the topics under it from those who may have them.
+func TestDeniedPatternOwnsNothing(t *testing.T) {
+	ns := startNATS(t, &server.Options{Port: -1, Users: []*server.User{
+		{Username: "tick", Password: "secret", Permissions: &server.Permissions{Subscribe: &server.SubjectPermission{Allow: []string{"px.>"}}}},
+		{Username: "feed", Password: "secret"},
+	}})
+	lines := make(logLines, 100)
+	h := NewHub(openConfig())
+	l := startLoop(t, h.Shard(0))
+	runUpstream(t, h, NATSConfig{URLs: []string{ns.ClientURL()}, User: "tick", Password: "secret", Log: slog.New(slog.NewTextHandler(lines, nil))})
+	l.join(0, ">")
+	lines.await(t, "nats denies a subject")
+	l.join(1, "px.A")
+	ns.await(t, "SUB px.A")
+	nc, err := NATSConfig{URLs: []string{ns.ClientURL()}, User: "feed", Password: "secret"}.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	send(t, nc, "px.A", "1")
+	l.awaitData(t, 1, "px.A", "1")
+}

@@ -8,8 +8,12 @@ import (
 )
 
 var (
-	errTooManyTopics = errors.New("the server holds too many topics")
-	errTopicLimit    = errors.New("too many topics on this connection")
+	errTooManyTopics  = errors.New("the server holds too many topics")
+	errWildcardLimit  = errors.New("too many wildcards on this connection")
+	errMatchLimit     = errors.New("wildcards match too many topics")
+	errTooManyMatches = errors.New("wildcards match many topics, try again in a second")
+
+	errTopicLimit = errors.New("too many topics on this connection")
 )
 
 // An Outlet is how a shard reaches its clients: the connections of its event loop, by slot. The shard calls it on that
@@ -22,7 +26,7 @@ type Outlet interface {
 	Writev(slot uint32, frames [][]byte) bool
 }
 
-// A Shard holds the subscribers of one event loop. All methods but Wake and Stats belong to that loop. A subscriber is
+// A Shard holds the subscribers of one event loop. All methods but Wake belong to that loop. A subscriber is
 // named by its slot, a small number that the loop gives out and may give to another connection after Leave.
 type Shard struct {
 	// Immutable after Attach.
@@ -43,6 +47,9 @@ type Shard struct {
 	free    []uint32          // free places in filters
 	byID    []*shardTopic     // by topic.id
 	wild    trie[*filter]     // the filters with wildcards
+	matches int               // pairs of a pattern and a topic: the lengths of all filter.topics
+	made    int               // of these, by patterns that were new in second madeIn of the hub's clock
+	madeIn  int64
 	joined  int64
 	held    int64 // subscriptions
 	fanout  fanout
@@ -157,6 +164,9 @@ func (s *Shard) subscribe(slot uint32, sub *subscriber, name string) (f *filter,
 	if int(sub.n) >= s.hub.cfg.MaxTopicsPerConnection {
 		return nil, false, errTopicLimit
 	}
+	if isPattern(name) && s.wildcards(sub) >= s.hub.cfg.MaxWildcards {
+		return nil, false, errWildcardLimit
+	}
 	if !known {
 		if f, err = s.addFilter(strings.Clone(name)); err != nil {
 			return nil, false, err
@@ -168,6 +178,31 @@ func (s *Shard) subscribe(slot uint32, sub *subscriber, name string) (f *filter,
 	s.held++
 	s.stats.subscriptions.Store(s.held)
 	return f, true, nil
+}
+
+// wildcards returns how many patterns sub holds.
+func (s *Shard) wildcards(sub *subscriber) (n int) {
+	for k := range sub.n {
+		if s.filters[sub.at(k).filter].topic == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// mayMatch bounds what new patterns cost: each is tied to all topics that it matches, which takes time and memory.
+func (s *Shard) mayMatch() error {
+	cfg := &s.hub.cfg
+	if second := s.hub.nanotime() / 1e9; second != s.madeIn {
+		s.madeIn, s.made = second, 0
+	}
+	switch {
+	case s.matches >= cfg.MaxMatches:
+		return errMatchLimit
+	case s.made >= cfg.MatchesPerSecond:
+		return errTooManyMatches
+	}
+	return nil
 }
 
 // unsubscribe takes name from the subscriber and reports whether it held it.
@@ -243,6 +278,12 @@ func (s *Shard) compact(f *filter) {
 
 // addFilter makes a filter, raises the interest in it and takes over what upstream has delivered under it.
 func (s *Shard) addFilter(name string) (*filter, error) {
+	pattern := isPattern(name)
+	if pattern {
+		if err := s.mayMatch(); err != nil {
+			return nil, err
+		}
+	}
 	found, newest, err := s.hub.raise(s.index, name, s.found[:0], s.foundM[:0])
 	if err != nil {
 		return nil, err
@@ -257,9 +298,9 @@ func (s *Shard) addFilter(name string) (*filter, error) {
 		s.filters = append(s.filters, f)
 	}
 	s.names[name] = f.index
-	pattern := isPattern(name)
 	if pattern {
 		s.wild.insert(name, f)
+		s.made += len(found)
 	}
 	for i, t := range found {
 		st := s.topicOf(t)
@@ -270,6 +311,7 @@ func (s *Shard) addFilter(name string) (*filter, error) {
 		} else if pattern {
 			f.topics = append(f.topics, st)
 			st.patterns = append(st.patterns, f)
+			s.matches++
 		}
 		if !pattern {
 			f.topic, st.exact = st, f
@@ -300,6 +342,7 @@ func (s *Shard) removeFilter(f *filter) {
 		s.tidy(f.topic)
 	} else {
 		s.wild.remove(f.name)
+		s.matches -= len(f.topics)
 		for _, t := range f.topics {
 			for i, p := range t.patterns {
 				if p == f {
@@ -339,6 +382,7 @@ func (s *Shard) addTopic(t *topic) *shardTopic {
 	for _, f := range st.patterns {
 		f.topics = append(f.topics, st)
 	}
+	s.matches += len(st.patterns)
 	s.byID[t.id] = st
 	return st
 }

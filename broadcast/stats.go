@@ -34,6 +34,7 @@ func (h *Hub) Stats() Stats {
 	st.UpstreamMessages = h.stats.messages.Load()
 	st.UpstreamBytes = h.stats.bytes.Load()
 	st.UpstreamInvalid = h.stats.invalid.Load() + h.stats.refused.Load()
+	st.Conflated = h.stats.conflated.Load()
 	st.Published = h.stats.published.Load()
 	st.PublishErrors = h.stats.publishErrors.Load()
 	if n, ok := up.(*NATS); ok {

@@ -46,7 +46,7 @@ func nodes[T comparable](at *node[T]) (all, useless int) {
 }
 
 var (
-	triePatterns = slices.DeleteFunc(words([]string{"a", "b", "*", ">"}, 3), func(p string) bool { return CheckTopic(p, 99) != nil })
+	triePatterns = slices.DeleteFunc(words([]string{"a", "b", "*", ">"}, 3), func(p string) bool { return CheckTopic(p, 99, 99) != nil })
 	trieSubjects = words([]string{"a", "b", "z"}, 3)
 )
 

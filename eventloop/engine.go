@@ -100,6 +100,7 @@ func (e *Engine) Run(ctx context.Context, grace time.Duration) error {
 			LockOSThread:     e.cfg.LockOSThread,
 			ReuseAddr:        true,
 			SocketSendBuffer: e.cfg.SendBuffer,
+			ReadBufferCap:    readBufferCap,
 			WriteBufferCap:   writeBufferCap,
 			Ticker:           true,
 			Logger:           gnetLogger{e},
@@ -124,6 +125,9 @@ func (e *Engine) Run(ctx context.Context, grace time.Duration) error {
 	e.stop()
 	return <-stopped
 }
+
+// readBufferCap is how much is read from one connection before the others have their turn.
+const readBufferCap = 16 << 10
 
 // writeBufferCap is how much gnet keeps for one connection in a ring before it changes to a list of chunks.
 const writeBufferCap = 2 << 10

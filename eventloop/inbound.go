@@ -98,7 +98,7 @@ func (l *loop) message(c *conn, m wsproto.Message) bool {
 func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 	if c.state == stateOpen {
 		l.shard.Leave(c.slot)
-		c.state, c.code = stateClosing, code
+		c.state, c.code = stateClosing, counted(code)
 		l.scratch = wsproto.AppendClose(l.scratch[:0], code, "")
 		if !l.control(c, l.scratch) {
 			return
@@ -109,6 +109,17 @@ func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 		return
 	}
 	l.drop(c)
+}
+
+// statusForeign stands for codes of the clients' own in the figures: they may be any, and must not look like ours.
+const statusForeign wsproto.StatusCode = 1
+
+// counted is code as it is counted: as itself if RFC 6455 or its registry gives it a meaning.
+func counted(code wsproto.StatusCode) wsproto.StatusCode {
+	if code >= 3000 {
+		return statusForeign
+	}
+	return code
 }
 
 // protocolError fails the connection with the code that the decoder gave.

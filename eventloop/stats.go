@@ -14,7 +14,7 @@ type Stats struct {
 
 	Accepted uint64            // connections
 	Opened   uint64            // WebSockets
-	Closed   map[uint16]uint64 // WebSockets, by status code; 1006 = without a close frame
+	Closed   map[uint16]uint64 // WebSockets, by status code; 1006 = without a close frame, 1 = a code of the client's own
 	Rejected map[string]uint64 // connections and requests refused before the upgrade, by reason
 
 	HTTPRequests     uint64

@@ -48,15 +48,19 @@ func (c *ServerConfig) NodeName() string {
 
 // LimitsConfig bounds what clients may take. Only MaxConnections may be 0.
 type LimitsConfig struct {
-	MaxConnections         int           `toml:"max_connections"` // 0 = from RLIMIT_NOFILE
-	MaxTopics              int           `toml:"max_topics"`
-	MaxTopicsPerConnection int           `toml:"max_topics_per_connection"`
-	MaxTopicLength         int           `toml:"max_topic_length"` // bytes
-	MaxMessageSize         Size          `toml:"max_message_size"`
-	MaxHeaderSize          Size          `toml:"max_header_size"`
-	HandshakeTimeout       time.Duration `toml:"handshake_timeout"`
-	FirstMessageTimeout    time.Duration `toml:"first_message_timeout"`
-	CloseTimeout           time.Duration `toml:"close_timeout"`
+	MaxConnections            int           `toml:"max_connections"` // 0 = from RLIMIT_NOFILE
+	MaxTopics                 int           `toml:"max_topics"`
+	MaxTopicsPerConnection    int           `toml:"max_topics_per_connection"`
+	MaxTopicLength            int           `toml:"max_topic_length"` // bytes
+	MaxTopicTokens            int           `toml:"max_topic_tokens"`
+	MaxWildcardsPerConnection int           `toml:"max_wildcards_per_connection"`
+	MaxWildcardMatches        int           `toml:"max_wildcard_matches"`        // one loop's
+	WildcardMatchesPerSecond  int           `toml:"wildcard_matches_per_second"` // one loop's
+	MaxMessageSize            Size          `toml:"max_message_size"`
+	MaxHeaderSize             Size          `toml:"max_header_size"`
+	HandshakeTimeout          time.Duration `toml:"handshake_timeout"`
+	FirstMessageTimeout       time.Duration `toml:"first_message_timeout"`
+	CloseTimeout              time.Duration `toml:"close_timeout"`
 }
 
 // ConnectionConfig is how connections are kept alive.
@@ -141,14 +145,18 @@ func Default() *Config {
 			TCPUserTimeout: 30 * time.Second,
 		},
 		Limits: LimitsConfig{
-			MaxTopics:              1_000_000,
-			MaxTopicsPerConnection: 1024,
-			MaxTopicLength:         255,
-			MaxMessageSize:         16 * kib,
-			MaxHeaderSize:          8 * kib,
-			HandshakeTimeout:       5 * time.Second,
-			FirstMessageTimeout:    10 * time.Second,
-			CloseTimeout:           2 * time.Second,
+			MaxTopics:                 1_000_000,
+			MaxTopicsPerConnection:    1024,
+			MaxTopicLength:            255,
+			MaxTopicTokens:            16,
+			MaxWildcardsPerConnection: 16,
+			MaxWildcardMatches:        1_000_000,
+			WildcardMatchesPerSecond:  50_000,
+			MaxMessageSize:            16 * kib,
+			MaxHeaderSize:             8 * kib,
+			HandshakeTimeout:          5 * time.Second,
+			FirstMessageTimeout:       10 * time.Second,
+			CloseTimeout:              2 * time.Second,
 		},
 		Connection: ConnectionConfig{
 			Heartbeat:    15 * time.Second,

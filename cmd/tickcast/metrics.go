@@ -78,7 +78,11 @@ func (read statsCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(row.desc(), row.kind, row.value)
 	}
 	for code, n := range loops.Closed {
-		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), strconv.Itoa(int(code)))
+		label := strconv.Itoa(int(code))
+		if code == 1 {
+			label = "other"
+		}
+		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), label)
 	}
 	for reason, n := range loops.Rejected {
 		ch <- prometheus.MustNewConstMetric(rejectedDesc, prometheus.CounterValue, float64(n), reason)

@@ -73,7 +73,7 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 		{counter, "upstream_messages_total", float64(b.UpstreamMessages), "Messages received from NATS."},
 		{counter, "upstream_received_bytes_total", float64(b.UpstreamBytes), "Bytes of the payloads received from NATS."},
 		{counter, "upstream_dropped_total", float64(b.UpstreamDropped), "Messages that NATS delivered faster than they were taken."},
-		{counter, "upstream_invalid_total", float64(b.UpstreamInvalid), "Messages from NATS that cannot be sent on, such as invalid JSON."},
+		{counter, "upstream_invalid_total", float64(b.UpstreamInvalid), "Messages from NATS that cannot be sent on: their bytes are not UTF-8, or their subject is beyond a limit."},
 		{counter, "upstream_reconnects_total", float64(b.UpstreamReconnects), "Reconnections to NATS."},
 		{counter, "published_total", float64(b.Published), "Messages from clients published to NATS."},
 		{counter, "publish_errors_total", float64(b.PublishErrors), "Messages from clients that could not be published to NATS."},

@@ -100,6 +100,10 @@ func (v *validation) limits(c *LimitsConfig) {
 	between(v, "limits.max_topics", c.MaxTopics, 1, 1<<30)
 	between(v, "limits.max_topics_per_connection", c.MaxTopicsPerConnection, 1, 1<<20)
 	between(v, "limits.max_topic_length", c.MaxTopicLength, 1, maxTopicLength)
+	between(v, "limits.max_topic_tokens", c.MaxTopicTokens, 1, maxTopicLength)
+	between(v, "limits.max_wildcards_per_connection", c.MaxWildcardsPerConnection, 1, 1<<20)
+	between(v, "limits.max_wildcard_matches", c.MaxWildcardMatches, 1, 1<<30)
+	between(v, "limits.wildcard_matches_per_second", c.WildcardMatchesPerSecond, 1, 1<<30)
 	between(v, "limits.max_message_size", c.MaxMessageSize, 256, 64*mib)
 	between(v, "limits.max_header_size", c.MaxHeaderSize, kib, mib)
 	v.duration("limits.handshake_timeout", c.HandshakeTimeout, time.Millisecond, time.Hour)
@@ -138,7 +142,7 @@ func (v *validation) runtime(c *RuntimeConfig) {
 // patterns demands topics, with or without wildcards, that clients could ask for.
 func (v *validation) patterns(key string, patterns []string, maxLength int) {
 	for _, p := range patterns {
-		if err := broadcast.CheckTopic(p, maxLength); err != nil {
+		if err := broadcast.CheckTopic(p, maxLength, maxLength); err != nil {
 			v.bad(key, "%.80q: %w", p, err)
 		}
 	}

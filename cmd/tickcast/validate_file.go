@@ -28,12 +28,20 @@ func (v *validation) nats(c *NATSConfig) {
 	if c.Password != "" && c.User == "" {
 		v.bad("nats.password", "needs nats.user")
 	}
-	if c.Credentials != "" {
+	if len(c.URLs) == 0 {
+		for key, value := range map[string]string{"credentials": c.Credentials, "tls_ca": c.TLSCA, "tls_cert": c.TLSCert, "tls_key": c.TLSKey} {
+			if value != "" {
+				v.bad("nats."+key, "needs nats.urls: the embedded server has none of it")
+			}
+		}
+	} else if c.Credentials != "" {
 		if _, err := readFile(c.Credentials); err != nil {
 			v.bad("nats.credentials", "%w", err)
 		}
 	}
-	v.natsTLS(c)
+	if len(c.URLs) > 0 {
+		v.natsTLS(c)
+	}
 	v.duration("nats.connect_timeout", c.ConnectTimeout, time.Millisecond, time.Hour)
 	v.duration("nats.reconnect_wait", c.ReconnectWait, time.Millisecond, time.Hour)
 	between(v, "nats.pending_messages", c.PendingMessages, 1, 1<<24)

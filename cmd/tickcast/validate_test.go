@@ -82,6 +82,7 @@ func TestValidate(t *testing.T) {
 		}},
 		{"nats.credentials", func(c *Config) { c.NATS.User, c.NATS.Token = "u", "t" }},
 		{"nats.credentials", func(c *Config) { c.NATS.Credentials = "/nowhere" }},
+		{"nats.tls_ca", func(c *Config) { c.NATS.URLs, c.NATS.TLSCA = nil, reference }},
 		{"nats.credentials", func(c *Config) { c.NATS.Credentials = "/dev/null" }},
 		{"nats.password", func(c *Config) { c.NATS.Password = "p" }},
 		{"nats.tls_ca", func(c *Config) { c.NATS.TLSCA = "/nowhere" }},
@@ -109,6 +110,9 @@ func TestValidate(t *testing.T) {
 		{"runtime.trim_after", func(c *Config) { c.Runtime.TrimAfter = -1 }},
 	} {
 		c := Default()
+		if strings.HasPrefix(tt.key, "nats.") && tt.key != "nats.embedded.listen" {
+			c.NATS.URLs = []string{"localhost"}
+		}
 		tt.change(c)
 		problems := flatten(nil, c.Validate())
 		if len(problems) != 1 {

@@ -58,10 +58,10 @@ client.onnotice = (message) => {
       say(`${message.t}: updates were missed${message.why ? `, ${message.why}` : ""}.`, "error");
       break;
     case "stale":
-      say(`No news of ${message.topics?.join(", ")}${message.why ? `: ${message.why}` : ""}.`, "error");
+      say(`The server has lost its feed${message.why ? ` (${message.why})` : ""}: prices stand still.`, "error");
       break;
     case "fresh":
-      say("Up to date again.", "info");
+      say("The feed is back: rows change with their next tick.", "info");
       break;
     case "expire":
       say(`Access ends in ${message.in} s.`, "info");
