@@ -171,9 +171,11 @@ func (s *script) subscribe(c *modelClient, name string, resume bool) {
 		s.m.fatalf("%s came with a cursor and was answered %s", c.name, c.acked)
 	case recovered && p.idle() && string(last.D) != strconv.FormatUint(s.m.newest[name], 10):
 		s.m.fatalf("%s knows %s, the newest is %d, and it was answered %s", c.name, last.short(), s.m.newest[name], c.acked)
-	case (refused || wasHeld || recovered || !open) && len(c.snaps) > 0:
+	case (refused || wasHeld && !resume || recovered || !open) && len(c.snaps) > 0:
 		s.m.fatalf("%s got snapshots %v", c.name, c.snaps)
-	case open && !recovered && p.idle() && fmt.Sprint(c.snaps) != fmt.Sprint(due) && len(c.snaps)+len(due) > 0:
+	case open && wasHeld && resume && !recovered && p.idle() && (len(c.snaps) != 1 || c.snaps[name] != s.m.newest[name]):
+		s.m.fatalf("%s resumed %s, which it held, and got snapshots %v, want %d", c.name, name, c.snaps, s.m.newest[name])
+	case open && !recovered && !wasHeld && p.idle() && fmt.Sprint(c.snaps) != fmt.Sprint(due) && len(c.snaps)+len(due) > 0:
 		s.m.fatalf("%s got snapshots %v, want %v", c.name, c.snaps, due)
 	}
 	clear(c.snaps)

@@ -74,6 +74,7 @@ func TestShardScripts(t *testing.T) {
 		{"breaks in an answer", "B a; S a px.A; B b; U b px.A; P px.A 1"},
 		{"breaks in a snapshot", "S b px.A; P px.A 2; R 0 9; F a; S a px.A; B a; D a; J a; S a px.A"},
 		{"breaks in a notice", "B a; N; R 0 99; J a"},
+		{"a cursor on a held topic", "S a px.A; P px.A 2; R 0 9; F a; P px.A 2; R 0 9; D a; P px.A 1; A a px.A; R 0 9; A a px.A"},
 		{"a cursor recovers", "S a px.A; P px.A 2; R 0 9; C a; J a; A a px.A; P px.A 1; R 0 9; C a; P px.A 1; J a; A a px.A"},
 
 		// Topic px.A ends while its message waits for shard 0, and its id goes to px.B.
