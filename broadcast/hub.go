@@ -48,8 +48,8 @@ type Hub struct {
 	// Guarded by mu.
 	mu        sync.Mutex
 	topics    map[string]*topic
-	byID      []*topic     // dense; nil = free
-	free      []uint32     // free places in byID
+	ids       uint32       // topic ids given out, from 0 on
+	free      []uint32     // of these, without a topic
 	tree      trie[*topic] // the same topics, to be found by pattern
 	interests map[string]*interest
 	patterns  trie[*interest] // the interests with wildcards
@@ -76,7 +76,7 @@ type hubStats struct {
 type topic struct {
 	// Immutable.
 	name   string
-	id     uint32 // index into Hub.byID and Shard.byID; reused after the topic's end
+	id     uint32 // index into Shard.byID; dense, reused after the topic's end
 	prefix []byte // {"t":"px.AAPL","s":
 
 	// Guarded by Hub.mu.
@@ -186,8 +186,7 @@ func (h *Hub) publish(subject string, payload []byte, source string) {
 	}
 }
 
-// Publish delivers payload to everyone who wants subject, in this process alone. It is what upstream's messages go
-// through, and a test's way in.
+// Publish delivers payload to everyone in this process who wants subject, as a message of upstream's does.
 func (h *Hub) Publish(subject string, payload []byte) { h.publish(subject, payload, "") }
 
 // aim works out who t goes to and whose copies count. h.mu is held.
@@ -234,10 +233,9 @@ func (h *Hub) addTopic(name string) *topic {
 	if n := len(h.free); n > 0 {
 		t.id = h.free[n-1]
 		h.free = h.free[:n-1]
-		h.byID[t.id] = t
 	} else {
-		t.id = uint32(len(h.byID))
-		h.byID = append(h.byID, t)
+		t.id = h.ids
+		h.ids++
 	}
 	h.topics[name] = t
 	h.tree.insert(name, t)
@@ -249,7 +247,6 @@ func (h *Hub) removeTopic(t *topic) {
 	delete(h.topics, t.name)
 	h.tree.remove(t.name)
 	t.ended.Store(true)
-	h.byID[t.id] = nil
 	h.free = append(h.free, t.id)
 }
 

@@ -20,8 +20,7 @@ type upstream interface {
 // An interest is a subject or pattern that some shard wants. It is level-triggered: shards switch their own flag, one
 // goroutine compares what is wanted with what upstream was asked for.
 type interest struct {
-	name    string // immutable
-	pattern bool   // immutable
+	name string // immutable
 
 	// Guarded by Hub.mu.
 	shards []bool // by shard: it has subscribers
@@ -43,8 +42,8 @@ func (h *Hub) raise(n int, name string, found []*topic, newest []*Message) ([]*t
 	defer h.mu.Unlock()
 	i := h.interests[name]
 	if i == nil {
-		i = &interest{name: name, pattern: isPattern(name), shards: make([]bool, len(h.shards))}
-		if !i.pattern {
+		i = &interest{name: name, shards: make([]bool, len(h.shards))}
+		if !isPattern(name) {
 			t := h.topics[name]
 			if t == nil {
 				if t = h.addTopic(name); t == nil {
@@ -59,13 +58,12 @@ func (h *Hub) raise(n int, name string, found []*topic, newest []*Message) ([]*t
 			h.patterns.insert(name, i)
 		}
 		h.interests[name] = i
-		h.enqueue(i)
 	}
 	if !i.shards[n] {
 		i.shards[n] = true
 		i.wanted++
 		h.retarget(i)
-		if !i.asked { // it may have been unwanted when it was looked at
+		if !i.asked { // it is new, or may have been unwanted when it was looked at
 			h.enqueue(i)
 		}
 	}
@@ -229,20 +227,22 @@ func (h *Hub) expire(l lingerer, up upstream) {
 func (h *Hub) end(i *interest) {
 	delete(h.interests, i.name)
 	i.ended = true
-	if !i.pattern {
-		t := i.topic
-		t.exact, t.targetsAt = nil, 0
-		if h.patterns.n == 0 || len(h.patterns.match(nil, t.name)) == 0 {
-			h.removeTopic(t)
-		}
+	h.retarget(i)
+	if i.topic != nil {
+		i.topic.exact = nil
+		h.tidy(i.topic)
 		return
 	}
 	h.patterns.remove(i.name)
-	h.patternAt++
 	for _, t := range h.tree.under(nil, i.name) {
-		if t.exact == nil && len(h.patterns.match(nil, t.name)) == 0 {
-			h.removeTopic(t)
-		}
+		h.tidy(t)
+	}
+}
+
+// tidy forgets t if no interest is left in it. h.mu is held.
+func (h *Hub) tidy(t *topic) {
+	if t.exact == nil && len(h.patterns.match(nil, t.name)) == 0 {
+		h.removeTopic(t)
 	}
 }
 

@@ -105,13 +105,18 @@ func checkTopics(t testing.TB, s *Shard) {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.topics) != h.tree.n || len(h.byID)-len(h.free) != len(h.topics) {
-		t.Fatalf("%d topics, %d in the tree, %d by id", len(h.topics), h.tree.n, len(h.byID)-len(h.free))
+	if len(h.topics) != h.tree.n || int(h.ids)-len(h.free) != len(h.topics) {
+		t.Fatalf("%d topics, %d in the tree, %d by id", len(h.topics), h.tree.n, int(h.ids)-len(h.free))
+	}
+	byID := make(map[uint32]string)
+	for _, id := range h.free {
+		byID[id] = "nobody"
 	}
 	for name, topic := range h.topics {
-		if h.byID[topic.id] != topic || topic.ended.Load() {
-			t.Fatalf("topic %q is not at its id, or ended", name)
+		if other, taken := byID[topic.id]; taken || topic.id >= h.ids || topic.ended.Load() {
+			t.Fatalf("topic %q has the id of %q, or one of %d, or ended", name, other, h.ids)
 		}
+		byID[topic.id] = name
 	}
 	for name, i := range h.interests {
 		wanted := 0

@@ -12,8 +12,7 @@ var (
 	errWildcardLimit  = errors.New("too many wildcards on this connection")
 	errMatchLimit     = errors.New("wildcards match too many topics")
 	errTooManyMatches = errors.New("wildcards match many topics, try again in a second")
-
-	errTopicLimit = errors.New("too many topics on this connection")
+	errTopicLimit     = errors.New("too many topics on this connection")
 )
 
 // An Outlet is how a shard reaches its clients: the connections of its event loop, by slot. The shard calls it on that
@@ -155,10 +154,8 @@ func (s *Shard) subscribe(slot uint32, sub *subscriber, name string) (f *filter,
 	index, known := s.names[name]
 	if known {
 		f = s.filters[index]
-		for k := range sub.n {
-			if sub.at(k).filter == index {
-				return f, false, nil
-			}
+		if _, held := sub.find(index); held {
+			return f, false, nil
 		}
 	}
 	if int(sub.n) >= s.hub.cfg.MaxTopicsPerConnection {
@@ -211,13 +208,11 @@ func (s *Shard) unsubscribe(slot uint32, sub *subscriber, name string) bool {
 	if !known {
 		return false
 	}
-	for k := range sub.n {
-		if sub.at(k).filter == index {
-			s.drop(slot, sub, k)
-			return true
-		}
+	k, held := sub.find(index)
+	if held {
+		s.drop(slot, sub, k)
 	}
-	return false
+	return held
 }
 
 // drop takes subscription k from the subscriber in slot.

@@ -41,6 +41,16 @@ func (s *subscriber) at(k uint32) *entry {
 	return &(*s.more)[k-1]
 }
 
+// find returns the entry of a filter, by the filter's index.
+func (s *subscriber) find(filter uint32) (k uint32, ok bool) {
+	for k := range s.n {
+		if s.at(k).filter == filter {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // add appends e and returns its index.
 func (s *subscriber) add(e entry) uint32 {
 	k := s.n
@@ -89,7 +99,7 @@ func (t *subscribers) at(slot uint32) *subscriber {
 	return &t.chunks[slot/chunkSize][slot%chunkSize]
 }
 
-// grow makes slot exist. Slots are dense: the lowest free one is used first.
+// grow makes slot exist. Slots are dense: a new one is used only when none is free.
 func (t *subscribers) grow(slot uint32) {
 	for int(slot/chunkSize) >= len(t.chunks) {
 		t.chunks = append(t.chunks, new([chunkSize]subscriber))

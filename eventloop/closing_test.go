@@ -78,7 +78,7 @@ func TestCloseIsEchoed(t *testing.T) {
 	}{
 		{"1000", closeFrame(1000, "bye"), 1000, 1000},
 		{"1001", closeFrame(1001, ""), 1001, 1001},
-		{"4999", closeFrame(4999, ""), 4999, uint16(statusForeign)},
+		{"4999", closeFrame(4999, ""), 4999, uint16(StatusForeign)},
 		{"no code", masked(wsproto.OpClose, ""), wsproto.StatusNoStatus, 1005},
 		{"inside a fragmented message", fragment(false, wsproto.OpText, "x") + closeFrame(1000, ""), 1000, 1000},
 		{"frames behind it", closeFrame(1000, "") + masked(wsproto.OpPing, "late") + "\xff\xff", 1000, 1000},

@@ -137,6 +137,9 @@ type refusal struct {
 	reason  rejectReason
 }
 
+// upgradeHeaders: "A sender of Upgrade MUST also send an "Upgrade" connection option", RFC 9110 section 7.8.
+const upgradeHeaders = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+
 var (
 	status404 = &refusal{404, "", rejectNotFound}
 	status405 = &refusal{405, "Allow: GET, HEAD\r\n", rejectMethod}
@@ -146,8 +149,8 @@ var (
 	status503Draining = &refusal{503, "Retry-After: 1\r\n", rejectDraining}
 
 	streamMethod   = &refusal{405, "Allow: GET\r\n", rejectMethod}
-	upgradeNeeded  = &refusal{426, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", rejectBadRequest}
-	versionNeeded  = &refusal{426, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", rejectVersion}
+	upgradeNeeded  = &refusal{426, upgradeHeaders, rejectBadRequest}
+	versionNeeded  = &refusal{426, upgradeHeaders, rejectVersion}
 	queryRejection = &refusal{400, "", rejectBadRequest}
 )
 
@@ -163,8 +166,6 @@ func (l *loop) refuseError(c *conn, err error) {
 		f = versionNeeded
 	case errors.Is(err, wsproto.ErrNotUpgrade):
 		f = upgradeNeeded
-	case errors.Is(err, wsproto.ErrUpgradeMethod):
-		f = streamMethod
 	case e.Status == 431 || e.Status == 414:
 		f.reason = rejectTooLarge
 	}

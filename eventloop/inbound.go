@@ -111,13 +111,13 @@ func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 	l.drop(c)
 }
 
-// statusForeign stands for codes of the clients' own in the figures: they may be any, and must not look like ours.
-const statusForeign wsproto.StatusCode = 1
+// StatusForeign stands for codes of the clients' own in the figures: they may be any, and must not look like ours. It is never on the wire.
+const StatusForeign wsproto.StatusCode = 1
 
 // counted is code as it is counted: as itself if RFC 6455 or its registry gives it a meaning.
 func counted(code wsproto.StatusCode) wsproto.StatusCode {
 	if code >= 3000 {
-		return statusForeign
+		return StatusForeign
 	}
 	return code
 }

@@ -54,17 +54,14 @@ func (l *loop) writeRest(c *conn, frame []byte, n int, errno unix.Errno) bool {
 	}
 	l.frames++
 	l.bytesSent += uint64(len(frame))
-	gc := c.gc
-	if _, err := gc.Write(frame[n:]); err != nil {
+	if _, err := c.gc.Write(frame[n:]); err != nil {
 		return false // gnet has closed the connection
 	}
-	if gc.OutboundBuffered() == 0 {
-		c.sent = l.now
-		return true
+	if l.checkBehind(c) {
+		return false
 	}
-	c.flags |= flagBehind
-	l.behind = append(l.behind, c.slot)
-	return false
+	c.sent = l.now
+	return true
 }
 
 // answerCost is about what gnet needs to hold one answer beyond its bytes: many small ones would take far more memory than
@@ -99,8 +96,7 @@ func (l *loop) Writev(slot uint32, frames [][]byte) bool {
 	}
 	l.frames += uint64(len(frames))
 	l.bytesSent += uint64(size)
-	gc := c.gc
-	if _, err := gc.Writev(frames); err != nil {
+	if _, err := c.gc.Writev(frames); err != nil {
 		return false
 	}
 	c.sent = l.now

@@ -14,7 +14,7 @@ type Stats struct {
 
 	Accepted uint64            // connections
 	Opened   uint64            // WebSockets
-	Closed   map[uint16]uint64 // WebSockets, by status code; 1006 = without a close frame, 1 = a code of the client's own
+	Closed   map[uint16]uint64 // WebSockets, by status code; 1006 = without a close frame; StatusForeign = a code of the client's own
 	Rejected map[string]uint64 // connections and requests refused before the upgrade, by reason
 
 	HTTPRequests     uint64
@@ -39,13 +39,8 @@ func (e *Engine) Stats() Stats {
 		Closed: make(map[uint16]uint64), Rejected: make(map[string]uint64),
 		LoopLag: make([]float64, e.cfg.Loops),
 	}
-	for i, name := range rejectNames {
-		st.Rejected[name] = 0
-		for _, l := range loops {
-			l.counters.mu.Lock()
-			st.Rejected[name] += l.counters.tally.rejected[i]
-			l.counters.mu.Unlock()
-		}
+	for _, name := range rejectNames {
+		st.Rejected[name] = 0 // shown before the first
 	}
 	st.Rejected["accept_error"] = e.accepting.failures.Load()
 	for i, l := range loops {
@@ -55,6 +50,9 @@ func (e *Engine) Stats() Stats {
 		l.counters.mu.Unlock()
 		for code, n := range closed {
 			st.Closed[uint16(code)] += n
+		}
+		for reason, n := range t.rejected {
+			st.Rejected[rejectNames[reason]] += n
 		}
 		st.WebSockets += l.counters.webSockets.Load()
 		st.Accepted += t.accepted

@@ -43,12 +43,6 @@ Examples:
     TICKCAST_NATS_EMBEDDED_LISTEN=127.0.0.1:4222 tickcast
 `
 
-// serveOptions is what serve is told beside the configuration.
-type serveOptions struct {
-	build      build
-	configFile string // "" = none
-}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -93,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	cfg.Runtime.apply()
 	log := newLogger(cfg.Log, stderr)
-	return serve(ctx, cfg, serveOptions{build: thisBuild(), configFile: cmd.config}, stdout, stderr, log)
+	return serve(ctx, cfg, thisBuild(), stdout, log)
 }
 
 // A command is the command line taken apart.

@@ -79,7 +79,7 @@ func (read statsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for code, n := range loops.Closed {
 		label := strconv.Itoa(int(code))
-		if code == 1 {
+		if code == uint16(eventloop.StatusForeign) {
 			label = "other"
 		}
 		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), label)

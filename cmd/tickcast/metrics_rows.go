@@ -57,7 +57,7 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 
 		// Event loops.
 		{gauge, "loops", float64(e.Loops), "Event loops."},
-		{counter, "panics_total", float64(e.Panics), "Panics caught at the edge of a loop, each of which closed one connection: bugs."},
+		{counter, "panics_total", float64(e.Panics), "Panics caught at the edge of a loop, which closed a connection at most: bugs."},
 
 		// Topics and fan-out.
 		{gauge, "subscribers", float64(b.Subscribers), "Connections that can subscribe."},

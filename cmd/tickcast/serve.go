@@ -24,7 +24,7 @@ const lagUnhealthy = 5 * time.Second
 
 // serve runs the server until ctx ends, or until a part of it fails. What it starts it ends in the reverse order: clients
 // are told to go while everything behind them still works.
-func serve(ctx context.Context, cfg *Config, opts serveOptions, stdout, _ io.Writer, log *slog.Logger) (err error) {
+func serve(ctx context.Context, cfg *Config, b build, stdout io.Writer, log *slog.Logger) error {
 	var natsAddr, internalAddr string
 	upstream := upstreamConfig(cfg, log)
 	if len(cfg.NATS.URLs) == 0 {
@@ -38,7 +38,7 @@ func serve(ctx context.Context, cfg *Config, opts serveOptions, stdout, _ io.Wri
 	}
 
 	s := &node{cfg: cfg, log: log}
-	m := newMetrics(opts.build, func() (eventloop.Stats, broadcast.Stats) { return s.engine.Stats(), s.hub.Stats() })
+	m := newMetrics(b, func() (eventloop.Stats, broadcast.Stats) { return s.engine.Stats(), s.hub.Stats() })
 	if err := s.build(m.observeFanout); err != nil {
 		return err
 	}
@@ -86,18 +86,20 @@ func serve(ctx context.Context, cfg *Config, opts serveOptions, stdout, _ io.Wri
 		defer func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			err = errors.Join(err, internal.Close(ctx))
+			if err := internal.Close(ctx); err != nil {
+				log.Warn("the internal port was cut off", "err", err)
+			}
 		}()
 		internalAddr = internal.Addr().String()
 	}
 	s.greet(stdout, internalAddr, natsAddr)
 	select {
-	case err = <-served:
-	case err = <-failed:
+	case err := <-served:
+		return err
+	case err := <-failed:
 		stop()
-		err = errors.Join(err, <-served)
+		return errors.Join(err, <-served)
 	}
-	return err
 }
 
 // A node is what serve wires together.
