@@ -189,10 +189,10 @@ func (n *NATS) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
 		n.hub.newEpoch() // messages were dropped
 		n.log.Warn("the feed is faster than this server, messages were dropped", "topic", sub.Subject)
 	case errors.Is(err, nats.ErrPermissionViolation):
-		n.log.Warn("nats denies a subject", "err", err)
 		if m := deniedSubscription.FindStringSubmatch(err.Error()); m != nil {
 			n.hub.deny(m[1])
 		}
+		n.log.Warn("nats denies a subject", "err", err) // when it has taken effect
 	case nc.IsReconnecting():
 		n.unreachable(err)
 	case sub != nil:

@@ -283,11 +283,12 @@ func TestDeniedPatternOwnsNothing(t *testing.T) {
 	lines := make(logLines, 100)
 	h := NewHub(openConfig())
 	l := startLoop(t, h.Shard(0))
-	runUpstream(t, h, NATSConfig{URLs: []string{ns.ClientURL()}, User: "tick", Password: "secret", Log: slog.New(slog.NewTextHandler(lines, nil))})
+	n, _ := runUpstream(t, h, NATSConfig{URLs: []string{ns.ClientURL()}, User: "tick", Password: "secret", Log: slog.New(slog.NewTextHandler(lines, nil))})
 	l.join(0, ">")
 	lines.await(t, "nats denies a subject")
 	l.join(1, "px.A")
 	ns.await(t, "SUB px.A")
+	n.flush(t) // it is in
 	nc, err := NATSConfig{URLs: []string{ns.ClientURL()}, User: "feed", Password: "secret"}.Dial()
 	if err != nil {
 		t.Fatal(err)
