@@ -1,6 +1,6 @@
 # The interface to this repository. "make run" and "make test" need Go and make alone.
 .DEFAULT_GOAL := build
-.PHONY: build run test race fuzz bench lint clean
+.PHONY: build run echo test race fuzz bench lint clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -9,6 +9,11 @@ build: ## bin/tickcast and bin/tickload
 
 run: build ## a server with an embedded NATS server on 127.0.0.1:4222 and a demo market
 	TICKCAST_NATS_EMBEDDED_LISTEN=$${TICKCAST_NATS_EMBEDDED_LISTEN-127.0.0.1:4222} exec ./bin/tickcast -demo
+
+ECHO_LISTEN ?= 127.0.0.1:9001
+echo: build ## a WebSocket echo server on any path of ECHO_LISTEN and nothing else, for conformance tools
+	TICKCAST_SERVER_LISTEN=$(ECHO_LISTEN) TICKCAST_SERVER_INTERNAL_LISTEN= TICKCAST_NATS_EMBEDDED_LISTEN= \
+	TICKCAST_DEBUG_ECHO_PATH=/ TICKCAST_LIMITS_MAX_MESSAGE_SIZE=16MiB TICKCAST_SERVER_SEND_BUFFER=0 exec ./bin/tickcast
 
 test: ## all tests
 	go vet ./...

@@ -41,14 +41,14 @@ func TestCursors(t *testing.T) {
 			h := NewHub(openConfig())
 			s := h.Shard(0)
 			out := newRecorder(s)
-			s.Join(9)
+			s.Join(9, 0)
 			s.Subscribe(9, []string{"px.>"}, "", "")
 			for i := range 3 {
 				h.Publish("px.A", fmt.Appendf(nil, "%d", i))
 			}
 			h.Publish("px.B", []byte("9"))
 			drainAll(s)
-			s.Join(0)
+			s.Join(0, 0)
 			command := fmt.Sprintf(`{"op":"sub","topics":[%q]}`, c.topic)
 			if c.after != "" {
 				command = fmt.Sprintf(`{"op":"sub","topics":[%q],"after":%q}`, c.topic, strings.ReplaceAll(c.after, "EPOCH", *h.epoch.Load()))
@@ -75,7 +75,7 @@ func TestListAndUnsub(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	if s.Subscribed(0) {
 		t.Error("subscribed before the first subscription")
 	}
@@ -111,7 +111,7 @@ func TestSubscribeFromTheAddress(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	for _, c := range []struct {
 		topics      []string
 		after, rate string
@@ -135,7 +135,7 @@ func TestTopicLimitOfTheServer(t *testing.T) {
 	h := NewHub(Config{Subscribe: []string{">"}, MaxTopics: 2})
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	got, _ := say(t, s, out, `{"op":"sub","topics":["a","b","c","b","x.*","y.*","z.*"]}`)
 	for _, refused := range []string{"c", "z.*"} { // subjects and patterns are counted apart
 		if !strings.Contains(got, `{"t":"`+refused+`","code":106,"msg":"limit exceeded: the server holds too many topics"}`) {
@@ -168,7 +168,7 @@ func TestPub(t *testing.T) {
 	h := NewHub(Config{Publish: []string{"chat.>"}})
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	up := new(pubUpstream)
 	h.upstream = up
 	command := []byte(`{"op":"pub","id":4,"topic":"chat.room1","data":{ "text":"<hi>" }}`)
@@ -197,7 +197,7 @@ func TestJoinGreets(t *testing.T) {
 	s := h.Shard(0)
 	out := newRecorder(s)
 	greeting := func(slot uint32) (list []string) {
-		for _, f := range s.Join(slot) {
+		for _, f := range s.Join(slot, 0) {
 			m, err := parseTold(f)
 			if err != nil {
 				t.Fatal(err)
@@ -235,7 +235,7 @@ func TestCursorOnAHeldTopic(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	say(t, s, out, `{"op":"sub","topics":["px.A"]}`)
 	h.Publish("px.A", []byte("1"))
 	h.Publish("px.A", []byte("2"))

@@ -52,13 +52,11 @@ func (s *Shard) Writable(slot uint32) bool {
 			done++
 			how := b.marked[t]
 			delete(b.marked, t)
-			if m := t.newest; m == nil || !s.holds(sub, t) {
+			m := t.newest
+			if m == nil || !s.holds(sub, t) {
 				continue
-			} else if how == dirtSnap {
-				frames = append(frames, m.snapshot())
-			} else {
-				frames = append(frames, m.frame)
 			}
+			frames = append(frames, s.frameOf(m, sub, how))
 			size += len(frames[len(frames)-1])
 			if s.skip(sub, t) { // the message owed is replaced by that of the fan-out under way
 				b.conflated++

@@ -97,7 +97,7 @@ func TestCommands(t *testing.T) {
 			h := NewHub(commandConfig())
 			s := h.Shard(0)
 			out := newRecorder(s)
-			s.Join(0)
+			s.Join(0, 0)
 			s.Apply(0, []byte(c.in))
 			if len(out.got[0]) != 1 {
 				t.Fatalf("%d answers to %s", len(out.got[0]), c.in)
@@ -122,7 +122,7 @@ func TestCommands(t *testing.T) {
 func TestPing(t *testing.T) {
 	s := NewHub(openConfig()).Shard(0)
 	out := newRecorder(s)
-	s.Join(0)
+	s.Join(0, 0)
 	s.Apply(0, []byte(`{"op":"ping","id":6}`))
 	m := out.takeTold(t, 0)
 	if len(m) != 1 || m[0].Op != "ack" || string(m[0].ID) != "6" || m[0].TS < 1_700_000_000_000 {
@@ -177,7 +177,7 @@ func FuzzCommand(f *testing.F) {
 		h := NewHub(commandConfig())
 		s := h.Shard(0)
 		out := newRecorder(s)
-		s.Join(0)
+		s.Join(0, 0)
 		h.Publish("px.A", []byte("1"))
 		for _, in := range []string{first, second} {
 			s.Apply(0, []byte(in))

@@ -7,6 +7,7 @@
 //	interest.go    what the shards want, held against what NATS is asked for
 //	shard.go       Shard: the subscribers of one event loop
 //	fanout.go      one message to its subscribers, in slices
+//	compress.go    its frame for those who read compressed ones
 //	subscriber.go  a connection as its shard sees it; backlog.go: one that reads too slowly
 //	command.go     what clients say; control.go: what they are answered
 //	nats.go        the upstream: the only file that knows nats.go
@@ -14,7 +15,8 @@
 // # Rules
 //
 //   - A Shard belongs to one event loop: every method but Wake is called there. Hub is safe for any goroutine.
-//   - A message is framed once. All subscribers of all shards share the same immutable bytes.
+//   - A message is framed once, and compressed once for each size of window that somebody has. All subscribers of all
+//     shards share the same immutable bytes.
 //   - Every queue has a bound. What overflows is conflated to the newest message of its topic, and counted.
 //
 // # Why
@@ -24,6 +26,9 @@
 //
 // A subscriber and a topic know each other by position, both ways, so that leaving costs the subscriber's own topics and
 // never a search through a topic of a million subscribers.
+//
+// A message is not compressed when it comes, but when the first subscriber with a window is to be written to: what nobody
+// wants compressed costs nothing. A payload that fits into all windows in question makes one frame for all of them.
 //
 // Clients may hold overlapping patterns, and so may NATS subscriptions. A subject has one owner among the interests that
 // match it, the one that NATS was asked for first; copies that arrive through the others are dropped. A subscriber that is reached by several of its

@@ -116,7 +116,11 @@ func (s *Shard) deliver(slot uint32) {
 		return
 	}
 	s.delivered++
-	if !s.out.Write(slot, f.m.frame) {
+	frame := f.m.frame
+	if sub.bits != 0 {
+		frame = s.frameOf(f.m, sub, dirtUpdate)
+	}
+	if !s.out.Write(slot, frame) {
 		s.behind(slot)
 	}
 }

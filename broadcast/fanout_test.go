@@ -14,7 +14,7 @@ func crowd(n int) (*Hub, *Shard, *recorder) {
 	s := h.Shard(0)
 	out := newRecorder(s)
 	for slot := range uint32(n) {
-		s.Join(slot)
+		s.Join(slot, 0)
 		s.Subscribe(slot, []string{"px.A"}, "", "")
 	}
 	drainAll(s)
@@ -57,7 +57,7 @@ func TestDrainKeepsItsBudget(t *testing.T) {
 				s := h.Shard(0)
 				out := &slowOutlet{recorder: newRecorder(s)}
 				for slot := range uint32(c.subscribers) {
-					s.Join(slot)
+					s.Join(slot, 0)
 					for i := range c.topics {
 						s.Subscribe(slot, []string{fmt.Sprintf("px.%d", i)}, "", "")
 					}
@@ -173,7 +173,7 @@ func TestObserveFanoutOncePerMessage(t *testing.T) {
 		h := NewHub(Config{Shards: 3, Subscribe: []string{">"}, ObserveFanout: func(s float64) { observed = append(observed, s) }})
 		for i := range 2 { // the third has no subscriber
 			newRecorder(h.Shard(i))
-			h.Shard(i).Join(0)
+			h.Shard(i).Join(0, 0)
 			h.Shard(i).Subscribe(0, []string{"px.A"}, "", "")
 		}
 		h.Publish("px.A", []byte("1"))
@@ -224,7 +224,7 @@ func TestNoPostIsForgotten(t *testing.T) {
 	go func() {
 		defer close(done)
 		s.Attach(signalOutlet{delivered: delivered}, func() { wakes <- struct{}{} })
-		s.Join(0)
+		s.Join(0, 0)
 		s.Subscribe(0, []string{"px.A"}, "", "")
 		for range wakes {
 			drainAll(s)

@@ -18,8 +18,9 @@ type Message struct {
 	data     []byte // the payload inside frame: what "d" holds
 	received int64  // when upstream handed it over; nanoseconds of the hub's clock
 
-	snap    atomic.Pointer[[]byte] // the same as a snapshot frame, built when first asked for; any goroutine
-	pending atomic.Int32           // shards that have not finished writing it
+	snap       atomic.Pointer[[]byte]     // the same as a snapshot frame, built when first asked for; any goroutine
+	compressed atomic.Pointer[compressed] // both compressed; nil until somebody wants that; any goroutine
+	pending    atomic.Int32               // shards that have not finished writing it
 }
 
 // notice makes a shard tell all its subscribers whether upstream is there.

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"tickcast/wsproto"
 )
 
 // Config says how a Hub works. The zero value of a field means its default, where one is given.
@@ -27,6 +29,9 @@ type Config struct {
 
 	MailboxMessages int // messages waiting for one shard; default 16,384
 	MailboxBytes    int // bytes of the frames waiting for one shard; default 16 MiB
+
+	Deflater    *wsproto.Deflater // compresses the frames of those who join with a window; nil = all get plain frames
+	MinCompress int               // bytes of the shortest payload that is compressed
 
 	Linger    time.Duration // how long NATS is still asked for a topic after its last subscriber left
 	Subscribe []string      // patterns that clients may subscribe to

@@ -69,7 +69,7 @@ func (l *testLoop) do(f func()) {
 // join adds a client that holds topics.
 func (l *testLoop) join(slot uint32, topics ...string) {
 	l.do(func() {
-		for _, f := range l.shard.Join(slot) {
+		for _, f := range l.shard.Join(slot, 0) {
 			l.Write(slot, f)
 		}
 		if len(topics) > 0 {

@@ -127,7 +127,7 @@ func (s *script) join(c *modelClient) {
 	}
 	p.bySlot[slot] = c
 	c.slot, c.joined, c.stale = uint32(slot), true, false
-	for _, f := range p.shard.Join(c.slot) {
+	for _, f := range p.shard.Join(c.slot, 0) {
 		s.m.told(c, f)
 	}
 }

@@ -57,6 +57,7 @@ type Shard struct {
 	frames  [][]byte   // scratch
 	found   []*topic   // scratch
 	foundM  []*Message // scratch
+	packed  []byte     // scratch
 	owner   ownerCheck
 
 	// Owned by the loop; published to stats at the end of each drain.
@@ -85,6 +86,7 @@ type shardStats struct {
 	subscribers, subscriptions atomic.Int64
 	deliveries, conflated      atomic.Uint64
 	commands, errors           atomic.Uint64
+	compressed                 atomic.Uint64
 }
 
 func newShard(h *Hub, index int) *Shard {
@@ -108,12 +110,16 @@ func (s *Shard) Wake() {
 	}
 }
 
-// Join adds the client in slot, and returns the frames that greet it: hello, and stale if upstream is away.
-func (s *Shard) Join(slot uint32) [][]byte {
+// Join adds the client in slot, and returns the frames that greet it: hello, and stale if upstream is away. bits is the
+// window of the compressed frames that the client can read, from 8 to 15 for 2^bits bytes; with 0 all its frames are plain.
+func (s *Shard) Join(slot uint32, bits uint8) [][]byte {
 	s.check()
 	s.subs.grow(slot)
 	sub := s.subs.at(slot)
-	*sub = subscriber{flags: flagJoined}
+	if s.hub.cfg.Deflater == nil {
+		bits = 0
+	}
+	*sub = subscriber{flags: flagJoined, bits: bits}
 	s.joined++
 	s.stats.subscribers.Store(s.joined)
 	s.frames = append(s.frames[:0], s.hub.hello)

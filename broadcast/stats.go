@@ -17,6 +17,7 @@ type Stats struct {
 	Deliveries       uint64 // data frames handed to the outlets
 	Conflated        uint64 // messages that a newer one replaced for a client or shard that was behind
 	MailboxOverflows uint64 // messages that did not fit into a shard's queue
+	SharedCompressed uint64 // frames that were compressed for all subscribers with the same window
 
 	Commands      uint64
 	CommandErrors uint64
@@ -48,6 +49,7 @@ func (h *Hub) Stats() Stats {
 		st.Conflated += s.stats.conflated.Load()
 		st.Commands += s.stats.commands.Load()
 		st.CommandErrors += s.stats.errors.Load()
+		st.SharedCompressed += s.stats.compressed.Load()
 		st.MailboxOverflows += s.mailbox.overflows()
 	}
 	return st

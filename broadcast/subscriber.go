@@ -9,6 +9,7 @@ type subscriber struct {
 	n       uint32   // subscriptions
 	visited uint32   // the last fan-out that is through with it; see fanout.serial
 	flags   subscriberFlags
+	bits    uint8 // window of the compressed frames that it is sent, 2^bits bytes; 0 = plain frames
 }
 
 type subscriberFlags uint8

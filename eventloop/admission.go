@@ -28,23 +28,31 @@ var rejectNames = [rejectReasons]string{
 	"max_connections", "timeout", "bad_request", "not_found", "method", "too_large", "version", "draining", "not_reading",
 }
 
-// admit judges a request for the stream and upgrades it.
-func (l *loop) admit(c *conn, r *wsproto.Request) {
+// admissible judges a request to open a WebSocket. It answers those that it refuses.
+func (l *loop) admissible(c *conn, r *wsproto.Request) bool {
 	if l.engine.draining.Load() {
 		l.refuse(c, status503Draining, "the server is going away")
-		return
+		return false
 	}
 	switch string(r.Method) {
 	case http.MethodGet:
 	case http.MethodHead: // its answer has no body
 		l.respondError(c, r, streamMethod, "only GET")
-		return
+		return false
 	default:
 		l.refuse(c, streamMethod, "only GET")
-		return
+		return false
 	}
 	if err := r.CheckUpgrade(); err != nil {
 		l.refuseError(c, err)
+		return false
+	}
+	return true
+}
+
+// admit judges a request for the stream and upgrades it.
+func (l *loop) admit(c *conn, r *wsproto.Request) {
+	if !l.admissible(c, r) {
 		return
 	}
 	var query url.Values
@@ -58,15 +66,29 @@ func (l *loop) admit(c *conn, r *wsproto.Request) {
 	l.upgrade(c, r, query)
 }
 
-// upgrade makes a WebSocket of the connection. The response and the greeting leave in one write.
-func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
+// begin makes a WebSocket of the connection.
+func (l *loop) begin(c *conn) {
 	c.state, c.since, c.sent = stateOpen, l.now, l.now
 	c.flags |= flagWebSocket
 	l.opened++
 	l.counters.webSockets.Add(1)
-	greeting := l.shard.Join(c.slot)
+}
 
-	b := wsproto.AppendUpgrade(l.scratch[:0], r.Key, r.Protocol(l.engine.cfg.Subprotocols))
+// upgrade makes a WebSocket of the connection and joins it to the shard. The response and the greeting leave in one write.
+func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
+	l.begin(c)
+	cfg := &l.engine.cfg
+	var d wsproto.Deflate
+	if cfg.Compression.Enabled {
+		d = r.Deflate(&cfg.Compression.Policy)
+	}
+	shared := d.ServerWindowBits // 0 without compression
+	if d.ServerTakeover {
+		shared = 0 // appendOwn makes its frames of plain ones
+	}
+	greeting := l.shard.Join(c.slot, shared)
+
+	b := wsproto.AppendUpgrade(l.scratch[:0], r.Key, r.Protocol(cfg.Subprotocols), d)
 	for _, frame := range greeting {
 		b = append(b, frame...)
 	}
@@ -75,6 +97,7 @@ func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
 	if l.write(c, b); c.state != stateOpen {
 		return
 	}
+	l.deflate(c, d)
 	if topics := query["topics"]; len(topics) > 0 {
 		l.shard.Subscribe(c.slot, strings.Split(strings.Join(topics, ","), ","), query.Get("after"), query.Get("rate"))
 	}

@@ -24,11 +24,13 @@ const (
 // A client is a raw connection: it sends what it is told, right or wrong.
 type client struct {
 	net.Conn
-	t       testing.TB
-	r       *bufio.Reader
-	decoder wsproto.Decoder
-	rest    []byte // read and not decoded
-	room    [4096]byte
+	t          testing.TB
+	r          *bufio.Reader
+	frames     *wsproto.Config
+	decoder    wsproto.Decoder
+	rest       []byte // read and not decoded
+	room       [4096]byte
+	compressed bool // the last message was
 }
 
 // dial connects. Reads and writes that take longer than patience fail.
@@ -45,7 +47,7 @@ func (s *server) dialWith(d net.Dialer) *client {
 	}
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	s.t.Cleanup(func() { nc.Close() })
-	return &client{Conn: nc, t: s.t, r: bufio.NewReader(nc)}
+	return &client{Conn: nc, t: s.t, r: bufio.NewReader(nc), frames: &clientFrames}
 }
 
 // request is an opening handshake for the stream; query may be empty.
@@ -101,12 +103,19 @@ func (c *client) upgraded() *http.Response {
 	return r
 }
 
-// ended checks that nothing more comes but the orderly end of the connection: not a reset.
-func (c *client) ended() {
+// atEnd checks that nothing more comes but the orderly end of the server's side: not a reset.
+func (c *client) atEnd() {
 	c.t.Helper()
 	if left, err := io.ReadAll(c.r); err != nil || len(left)+len(c.rest) > 0 {
 		c.t.Fatalf("want the end of the connection, got %q, %q, %v", c.rest, left, err)
 	}
+}
+
+// ended is atEnd, and then the client ends its own side.
+func (c *client) ended() {
+	c.t.Helper()
+	c.atEnd()
+	c.Close()
 }
 
 var (
@@ -145,7 +154,10 @@ func (c *client) next() (wsproto.Message, error) {
 			}
 			c.rest = c.room[:n]
 		}
-		m, n, err := c.decoder.Next(&clientFrames, c.rest)
+		if c.decoder.Idle() {
+			c.compressed = c.rest[0]&compressedBit != 0
+		}
+		m, n, err := c.decoder.Next(c.frames, c.rest)
 		c.rest = c.rest[n:]
 		if err != nil || m.Op != wsproto.OpContinuation {
 			m.Payload = bytes.Clone(m.Payload)

@@ -90,9 +90,7 @@ func TestCloseIsEchoed(t *testing.T) {
 			c.expectClose(row.echo)
 			c.ended()
 			s.closedWith(row.counted)
-			if n := s.engine.Connections(); n != 0 {
-				t.Errorf("%d connections are left", n)
-			}
+			eventually(t, "no connection is left", func() bool { return s.engine.Connections() == 0 })
 		})
 	}
 }
@@ -149,6 +147,32 @@ func TestClientNeverAnswersOurClose(t *testing.T) {
 	c.expectClose(4001)
 	c.ended()
 	s.closedWith(4001)
+}
+
+// A client that answers our close frame, or sends the first, and then does not end its side is not waited for without end.
+func TestClientNeverEndsItsSide(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		ourCode wsproto.StatusCode // 0 = the client begins
+		want    uint16
+	}{
+		{"the client began", 0, 1000},
+		{"the server began", StatusNothingAsked, uint16(StatusNothingAsked)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := start(t, nothingAsked, func(c *Config, _ *broadcast.Config) { c.CloseTimeout = 200 * time.Millisecond })
+			c := s.open("")
+			if row.ourCode != 0 {
+				c.expectClose(row.ourCode)
+			}
+			c.send(closeFrame(1000, ""))
+			if row.ourCode == 0 {
+				c.expectClose(1000)
+			}
+			c.atEnd()
+			s.closedWith(row.want)
+		})
+	}
 }
 
 // A client that answers with nonsense is not waited for.

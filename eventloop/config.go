@@ -11,6 +11,7 @@ import (
 type Config struct {
 	Listen       []string // "host:port"; port 0 picks a free one
 	StreamPath   string   // where WebSockets are accepted
+	EchoPath     string   // where WebSockets get back what they send, for conformance tools; a final / takes in all below; "" = nowhere
 	Pages        []Page   // what else is served
 	Subprotocols []string // that are known; the first in the client's order is chosen
 	Loops        int      // event loops
@@ -25,6 +26,9 @@ type Config struct {
 	MaxHeaderSize  int // of a request's head, bytes
 	MaxMessageSize int // of a client's message, bytes
 	QueueBytes     int // of answers that may wait for one client, bytes
+	EchoQueueBytes int // of echoes that may wait for one client, bytes; at least twice MaxMessageSize counts
+
+	Compression Compression
 
 	HandshakeTimeout    time.Duration // from the connection to the end of its request, and between requests
 	FirstMessageTimeout time.Duration // from the upgrade to the first subscription; 0 = for ever
@@ -36,6 +40,14 @@ type Config struct {
 	Slice time.Duration // the longest uninterrupted fan-out; then the loop looks at its sockets
 
 	Log *slog.Logger // nil = discard
+}
+
+// Compression is permessage-deflate (RFC 7692) on the stream.
+type Compression struct {
+	Enabled bool
+	Level   int // 1 to 9; of the echoes too
+	Policy  wsproto.DeflatePolicy
+	MinSize int // bytes of the shortest payload that is compressed for one client; see broadcast.Config.MinCompress
 }
 
 // A Page is served from memory to GET and HEAD.

@@ -13,6 +13,7 @@ type conn struct {
 	loop    *loop
 	head    *[]byte         // what has come of an unfinished request; nil = nothing
 	decoder wsproto.Decoder // of what comes after the upgrade
+	deflate *deflation      // nil = nothing is kept for compressed messages
 	slot    uint32          // its place in the loop, and its name at the shard
 	fd      int32
 
@@ -24,7 +25,7 @@ type conn struct {
 	sent       uint32 // when the last frame left
 
 	bucket uint16 // of the wheel; noBucket = in none
-	queued uint16 // answers that were given to gnet while it had bytes waiting
+	queued uint16 // answers that were given to gnet while it had bytes waiting; not counted for echoes
 	code   wsproto.StatusCode
 	state  connState
 	flags  connFlags
@@ -35,7 +36,7 @@ type connState uint8
 const (
 	stateFree    connState = iota // the slot has no connection
 	stateRequest                  // a request is expected
-	stateOpen                     // a WebSocket; known to the shard
+	stateOpen                     // a WebSocket; known to the shard unless it has flagEcho
 	stateClosing                  // our close frame is sent, the client's is expected
 	stateLinger                   // our last byte is given; what comes is thrown away
 )
@@ -48,6 +49,9 @@ const (
 	flagShutdown                        // the sending side is shut down
 	flagWebSocket                       // was upgraded: counts as closed by code
 	flagRefused                         // beyond Config.MaxConnections: counts in Engine.refused
+	flagEcho                            // gets back what it sends; not known to the shard
+	flagDeflate                         // its messages may be compressed
+	flagTakeover                        // is sent frames of its own, see appendOwn
 )
 
 // conns is a table by slot that grows without moving what it holds.

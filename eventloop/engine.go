@@ -27,7 +27,8 @@ type Engine struct {
 	started        time.Time
 	times          loopTimes
 	requests       wsproto.RequestLimits
-	frames         wsproto.Config
+	frames         wsproto.Config // for clients that do not compress
+	deflater       *wsproto.Deflater
 	pages          map[string]*page
 	maxConnections int64
 	reserve        int64 // descriptors kept for other things than admitted connections
@@ -62,6 +63,7 @@ func New(cfg Config, hub *broadcast.Hub) (*Engine, error) {
 	if cfg.Loops < 1 {
 		return nil, errors.New("eventloop: at least one loop is needed")
 	}
+	cfg.EchoQueueBytes = max(cfg.EchoQueueBytes, 2*cfg.MaxMessageSize)
 	maxConnections, reserve, err := connectionLimit(cfg.MaxConnections)
 	if err != nil {
 		return nil, err
@@ -74,6 +76,7 @@ func New(cfg Config, hub *broadcast.Hub) (*Engine, error) {
 		},
 		requests:       wsproto.RequestLimits{MaxBytes: cfg.MaxHeaderSize},
 		frames:         wsproto.Config{MaxMessage: int64(cfg.MaxMessageSize)},
+		deflater:       wsproto.NewDeflater(cfg.Compression.Level),
 		pages:          make(map[string]*page, len(cfg.Pages)),
 		maxConnections: maxConnections, reserve: reserve,
 		ready: make(chan struct{}), empty: make(chan struct{}),

@@ -79,6 +79,10 @@ func (l *loop) serve(c *conn, r *wsproto.Request) {
 		l.admit(c, r)
 		return
 	}
+	if e.echoes(r) {
+		l.admitEcho(c, r)
+		return
+	}
 	p := e.pages[string(r.Path)]
 	if p == nil {
 		l.respondError(c, r, status404, "no such page")

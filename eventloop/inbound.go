@@ -36,9 +36,9 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 func (l *loop) readFrames(c *conn, b []byte) {
 	c.flags &^= flagPinged
 	for len(b) > 0 {
-		m, n, err := c.decoder.Next(&l.engine.frames, b)
+		m, n, err := c.decoder.Next(l.framesOf(c), b)
 		if err != nil {
-			if l.flushPongs(c) {
+			if l.flushAnswers(c) {
 				l.protocolError(c, err)
 			}
 			return
@@ -48,32 +48,50 @@ func (l *loop) readFrames(c *conn, b []byte) {
 			return
 		}
 	}
-	l.flushPongs(c)
+	l.countWindows(c)
+	l.flushAnswers(c)
 }
 
-// pongsAtOnce is how many bytes of pongs are collected before they are written. Chosen by us.
-const pongsAtOnce = 4 << 10
+// answersAtOnce is how many bytes of pongs and echoes are collected before they are written. Chosen by us.
+const answersAtOnce = 4 << 10
 
-// flushPongs writes the pongs that have been collected, in one call: a client may send thousands of pings at once. It
+// answered counts an answer that was appended to those that have been collected, and writes them if they are enough. It
 // reports false when the connection is over.
-func (l *loop) flushPongs(c *conn) bool {
-	if len(l.pongs) == 0 {
+func (l *loop) answered(c *conn) bool {
+	l.collected++
+	return len(l.answers) < answersAtOnce || l.flushAnswers(c)
+}
+
+// flushAnswers writes the pongs and echoes that have been collected, in one call: a client may send thousands of pings at
+// once. It reports false when the connection is over.
+func (l *loop) flushAnswers(c *conn) bool {
+	if len(l.answers) == 0 {
 		return true
 	}
-	l.frames += l.ponged - 1 // the write counts one
-	pongs := l.pongs
-	l.pongs, l.ponged = l.pongs[:0], 0
-	return l.control(c, pongs)
+	l.frames += l.collected - 1 // the write counts one
+	answers := l.answers
+	l.answers, l.collected = reuse(answers), 0
+	return l.control(c, answers)
+}
+
+// reuse empties scratch space, or lets it go if something large has made it so.
+func reuse(scratch []byte) []byte {
+	if cap(scratch) > 64<<10 {
+		return nil
+	}
+	return scratch[:0]
 }
 
 // message handles a whole message or control frame. It reports false when nothing more is to be read.
 func (l *loop) message(c *conn, m wsproto.Message) bool {
 	if m.Op == wsproto.OpPing && c.state == stateOpen {
-		l.pongs = wsproto.AppendFrame(l.pongs, wsproto.OpPong, m.Payload)
-		l.ponged++
-		return len(l.pongs) < pongsAtOnce || l.flushPongs(c)
+		l.answers = wsproto.AppendFrame(l.answers, wsproto.OpPong, m.Payload)
+		return l.answered(c)
 	}
-	if !l.flushPongs(c) {
+	if c.flags&flagEcho != 0 && c.state == stateOpen && !m.Op.Control() {
+		return l.echo(c, m)
+	}
+	if !l.flushAnswers(c) {
 		return false
 	}
 	if m.Op == wsproto.OpClose {
@@ -94,7 +112,8 @@ func (l *loop) message(c *conn, m wsproto.Message) bool {
 }
 
 // peerClosed ends a connection whose client sent a close frame: it is answered unless it is the answer to ours, and then
-// the server closes first (RFC 6455 section 7.1.1).
+// the server closes first (RFC 6455 section 7.1.1): its sending side, until the client has closed its own. Closing both at
+// once would have the kernel answer what the client still sends with a reset, and that can overtake our last frames.
 func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 	if c.state == stateOpen {
 		l.shard.Leave(c.slot)
@@ -104,11 +123,7 @@ func (l *loop) peerClosed(c *conn, code wsproto.StatusCode) {
 			return
 		}
 	}
-	if c.gc.OutboundBuffered() > 0 { // our close frame is still on its way
-		l.linger(c)
-		return
-	}
-	l.drop(c)
+	l.linger(c)
 }
 
 // StatusForeign stands for codes of the clients' own in the figures: they may be any, and must not look like ours. It is never on the wire.

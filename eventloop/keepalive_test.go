@@ -36,6 +36,7 @@ func TestFirstMessageTimeout(t *testing.T) {
 		c.send(masked(wsproto.OpPing, ""))
 		c.frame(wsproto.OpPong)
 	}
+	eventually(t, "both are gone", func() bool { return s.engine.Connections() == 3 })
 	if closed := s.engine.Stats().Closed; len(closed) != 1 || closed[4001] != 2 {
 		t.Errorf("closed: %v", closed)
 	}

@@ -36,8 +36,6 @@ type loop struct {
 	behind  []uint32 // slots of connections with flagBehind
 	swept   time.Time
 	scratch []byte   // for responses
-	pongs   []byte   // answers to the pings of one read, to be written at once
-	ponged  uint64   // how many
 	chunks  [][]byte // scratch
 	ending  uint32   // shutdown: the next slot to end
 	expires bool     // expired timers are left and a continuation is on its way
@@ -46,6 +44,12 @@ type loop struct {
 	date    []byte // the Date header line of second dateAt
 	dateAt  int64
 	owner   ownerCheck
+
+	answers   []byte // pongs and echoes of one read, to be written at once
+	collected uint64 // how many they are
+	packed    []byte // scratch: frames for one client
+	inflater  wsproto.Inflater
+	inflating wsproto.Config // for clients that compress without context takeover
 
 	// Owned by the loop; published to counters now and then.
 	tally
@@ -58,12 +62,12 @@ type loopTimes struct{ handshake, first, closing, heartbeat, ping, idle uint32 }
 type tally struct {
 	accepted, requests, opened                 uint64
 	frames, bytesSent, bytesReceived, messages uint64
-	pings, pongTimeouts, panics                uint64
+	pings, pongTimeouts, panics, compressed    uint64
 	rejected                                   [rejectReasons]uint64
 }
 
 type counters struct {
-	connections, webSockets atomic.Int64
+	connections, webSockets, windowBytes atomic.Int64
 
 	mu     sync.Mutex
 	tally  tally
@@ -73,6 +77,10 @@ type counters struct {
 func newLoop(e *Engine, index int) *loop {
 	l := &loop{engine: e, index: index, shard: e.hub.Shard(index), times: e.times}
 	l.counters.closed = make(map[wsproto.StatusCode]uint64)
+	l.inflating = wsproto.Config{
+		MaxMessage: e.frames.MaxMessage, Inflater: &l.inflater,
+		Deflate: wsproto.Deflate{ServerWindowBits: 15, ClientWindowBits: 15}, // any smaller window is within these
+	}
 	l.tasks.tick = l.task(l.tick)
 	l.tasks.drain = l.task(l.drain)
 	l.tasks.expire = l.task(l.expire)
@@ -98,7 +106,8 @@ func (l *loop) recover(c *conn) {
 		return
 	}
 	l.panics++
-	l.pongs, l.ponged = l.pongs[:0], 0 // they are nobody else's
+	l.answers, l.collected = l.answers[:0], 0 // they are nobody else's
+	l.inflater = wsproto.Inflater{}           // it may be in the middle of a message
 	l.engine.log.Error("panic on an event loop", "loop", l.index, "panic", r, "stack", string(debug.Stack()))
 	if c != nil && c.state != stateFree {
 		c.code = wsproto.StatusInternalError
@@ -201,6 +210,7 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 // closed takes out a connection that gnet is about to close.
 func (l *loop) closed(c *conn) {
 	l.unschedule(c)
+	l.forget(c)
 	if c.state == stateOpen {
 		l.shard.Leave(c.slot)
 	}

@@ -18,10 +18,12 @@ const sweepInterval = 5 * time.Millisecond
 // Write sends a whole frame to the client in slot; see broadcast.Outlet.
 func (l *loop) Write(slot uint32, frame []byte) bool { return l.write(l.conns.at(slot), frame) }
 
-// write is the hot path: one system call, a few fields of one cache line.
+// write sends a whole frame. It is the hot path: one system call, a few fields of one cache line.
 func (l *loop) write(c *conn, frame []byte) bool {
-	if c.flags&flagBehind != 0 {
-		return l.enqueue(c, frame)
+	if c.flags&(flagBehind|flagTakeover) != 0 {
+		if frame = l.prepare(c, frame); frame == nil {
+			return false
+		}
 	}
 	n, errno := writeNow(c.fd, frame)
 	if n == len(frame) {
@@ -31,6 +33,20 @@ func (l *loop) write(c *conn, frame []byte) bool {
 		return true
 	}
 	return l.writeRest(c, frame, n, errno)
+}
+
+// prepare returns what is to be written for a frame to a client that is sent frames of its own. To a client that is behind
+// nothing is, and nil comes back: the frame waits in the queue, or the connection is over.
+func (l *loop) prepare(c *conn, frame []byte) []byte {
+	if c.flags&flagTakeover != 0 {
+		frame = l.appendOwn(l.packed, c, frame)
+		l.packed = reuse(frame)
+	}
+	if c.flags&flagBehind != 0 {
+		l.enqueue(c, frame)
+		return nil
+	}
+	return frame
 }
 
 // writeNow is write(2) without telling the scheduler: the descriptor does not block, so the call returns at once.
@@ -68,20 +84,31 @@ func (l *loop) writeRest(c *conn, frame []byte, n int, errno unix.Errno) bool {
 // Config.QueueBytes.
 const answerCost = 64
 
-// enqueue adds an answer to what gnet holds for c. It reports false always: c is behind.
-func (l *loop) enqueue(c *conn, frame []byte) bool {
-	if c.gc.OutboundBuffered()+len(frame)+answerCost*int(c.queued) > l.engine.cfg.QueueBytes || c.queued == math.MaxUint16 {
+// enqueue adds an answer to what gnet holds for c, which is behind.
+func (l *loop) enqueue(c *conn, frame []byte) {
+	if !l.mayWait(c, len(frame)) {
 		// No closing handshake: the client does not read, so it would not see it in time.
 		c.code = StatusSlowConsumer
 		_, _ = c.gc.Write(wsproto.AppendClose(nil, StatusSlowConsumer, "answers are not read"))
 		l.drop(c)
-		return false
+		return
 	}
-	c.queued++
+	if c.flags&flagEcho == 0 {
+		c.queued++
+	}
 	l.frames++
 	l.bytesSent += uint64(len(frame))
 	_, _ = c.gc.Write(frame) // appends to gnet's buffer; cannot fail
-	return false
+}
+
+// mayWait reports whether gnet may hold an answer of size bytes more for c. Echoes are counted by their bytes alone, since
+// those of a client that sends ahead may be many and small.
+func (l *loop) mayWait(c *conn, size int) bool {
+	cfg, waiting := &l.engine.cfg, c.gc.OutboundBuffered()+size
+	if c.flags&flagEcho != 0 {
+		return waiting <= cfg.EchoQueueBytes
+	}
+	return waiting+answerCost*int(c.queued) <= cfg.QueueBytes && c.queued < math.MaxUint16
 }
 
 // Writev sends frames at once; see broadcast.Outlet.
@@ -89,6 +116,15 @@ func (l *loop) Writev(slot uint32, frames [][]byte) bool {
 	c := l.conns.at(slot)
 	if len(frames) == 1 {
 		return l.write(c, frames[0])
+	}
+	if c.flags&flagTakeover != 0 {
+		b := l.packed
+		for i, f := range frames {
+			start := len(b)
+			b = l.appendOwn(b, c, f)
+			frames[i] = b[start:]
+		}
+		l.packed = reuse(b)
 	}
 	size := 0
 	for _, f := range frames {
@@ -138,7 +174,9 @@ func (l *loop) sweep() {
 		c.sent = l.now
 		switch c.state {
 		case stateOpen:
-			l.shard.Writable(slot)
+			if c.flags&flagEcho == 0 {
+				l.shard.Writable(slot)
+			}
 		case stateLinger:
 			l.shutdownWrite(c)
 		}
@@ -167,7 +205,8 @@ func (l *loop) fail(c *conn, code wsproto.StatusCode, reason string) {
 
 // linger ends our side of the connection and waits for the client to end its own.
 func (l *loop) linger(c *conn) {
-	c.state, c.since, c.head, c.decoder = stateLinger, l.now, nil, wsproto.Decoder{}
+	c.state, c.since, c.head = stateLinger, l.now, nil
+	l.forget(c)
 	l.schedule(c, l.now+l.times.closing)
 	if !l.checkBehind(c) {
 		l.shutdownWrite(c)

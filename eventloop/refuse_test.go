@@ -143,7 +143,7 @@ func TestMaxConnections(t *testing.T) {
 		if r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
 			t.Fatal(r.Status, r.Header)
 		}
-		c.ended()
+		c.atEnd()
 		refused = append(refused, c)
 	}
 	// Well above it: nothing. The end may be a reset.

@@ -21,10 +21,14 @@ type Stats struct {
 	FramesSent       uint64
 	BytesSent        uint64
 	BytesReceived    uint64
-	MessagesReceived uint64 // text messages of clients
+	MessagesReceived uint64 // of clients, control frames not counted
 	Pings            uint64
 	PongTimeouts     uint64
-	Panics           uint64
+
+	OwnCompressed uint64 // frames that were compressed for one client alone: context takeover, and echoes
+	WindowBytes   int64  // kept for clients with context takeover, theirs and the server's; now
+
+	Panics uint64
 
 	LoopLag []float64 // seconds from the posting of a tick to its run, the last one of each loop
 }
@@ -55,6 +59,7 @@ func (e *Engine) Stats() Stats {
 			st.Rejected[rejectNames[reason]] += n
 		}
 		st.WebSockets += l.counters.webSockets.Load()
+		st.WindowBytes += l.counters.windowBytes.Load()
 		st.Accepted += t.accepted
 		st.Opened += t.opened
 		st.HTTPRequests += t.requests
@@ -64,6 +69,7 @@ func (e *Engine) Stats() Stats {
 		st.MessagesReceived += t.messages
 		st.Pings += t.pings
 		st.PongTimeouts += t.pongTimeouts
+		st.OwnCompressed += t.compressed
 		st.Panics += t.panics
 		st.LoopLag[i] = l.lagNow().Seconds()
 	}

@@ -20,6 +20,7 @@ func TestStatsCountEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Close()
 	s.closedWith(1000)
 	st := s.stats()
 	if st.BytesReceived != uint64(len(sent)) || st.BytesSent != uint64(len(received)) {

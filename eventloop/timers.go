@@ -112,7 +112,8 @@ func (l *loop) timeout(c *conn) {
 func (l *loop) keepAlive(c *conn) {
 	t, now := &l.times, l.now
 	next := now + wheelSize
-	if t.first > 0 && !l.shard.Subscribed(c.slot) {
+	echo := c.flags&flagEcho != 0
+	if t.first > 0 && !echo && !l.shard.Subscribed(c.slot) {
 		if now-c.since >= t.first {
 			l.closeWith(c, StatusNothingAsked, "nothing subscribed in time")
 			return
@@ -141,7 +142,7 @@ func (l *loop) keepAlive(c *conn) {
 			next = min(next, c.heard+t.ping)
 		}
 	}
-	if t.heartbeat > 0 {
+	if t.heartbeat > 0 && !echo { // it would be taken for an echo
 		if now-c.sent >= t.heartbeat {
 			if c.flags&flagBehind == 0 && !l.control(c, l.heartbeatFrame()) {
 				return

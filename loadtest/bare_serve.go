@@ -104,7 +104,7 @@ func (b *Bare) upgrade(slot int32, head []byte) {
 		b.drop(slot)
 		return
 	}
-	b.out = wsproto.AppendUpgrade(b.out[:0], r.Key, r.Protocol(offered))
+	b.out = wsproto.AppendUpgrade(b.out[:0], r.Key, r.Protocol(offered), wsproto.Deflate{})
 	if n, err := unix.Write(int(c.fd), b.out); err != nil || n < len(b.out) {
 		b.drop(slot)
 		return

@@ -99,7 +99,7 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 		delete(w.heads, i)
 	}
 	key := handshakeKey(w.fleet.seed, w.index(int(i)))
-	r, n, err := wsproto.ParseResponse(b, string(key[:]), wsproto.RequestLimits{})
+	r, n, err := wsproto.ParseResponse(b, string(key[:]), nil, wsproto.RequestLimits{})
 	switch {
 	case err != nil:
 		w.end(i, Fault{Kind: FaultHandshake})

@@ -11,7 +11,9 @@ import (
 )
 
 // upgrade is the whole answer to a good request, the subprotocol included.
-func upgrade(key []byte) []byte { return wsproto.AppendUpgrade(nil, key, Subprotocol) }
+func upgrade(key []byte) []byte {
+	return wsproto.AppendUpgrade(nil, key, Subprotocol, wsproto.Deflate{})
+}
 
 // drain reads frames until the client has sent its close frame or closed.
 func drain(c net.Conn) {

@@ -20,7 +20,7 @@ func TestNoAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response := AppendUpgrade(nil, parsed.Key, "chat")
+	response := AppendUpgrade(nil, parsed.Key, "chat", Deflate{})
 	known := []string{"tickcast.v1.raw", "tickcast.v1.json"}
 	var d Decoder
 	for _, row := range []struct {
@@ -71,9 +71,9 @@ func TestNoAllocations(t *testing.T) {
 				t.Fatal("wrong protocol")
 			}
 		}},
-		{"AppendUpgrade", func() { dst = AppendUpgrade(dst[:0], parsed.Key, "tickcast.v1.json") }},
+		{"AppendUpgrade", func() { dst = AppendUpgrade(dst[:0], parsed.Key, "tickcast.v1.json", Deflate{}) }},
 		{"ParseResponse", func() {
-			if r, _, err := ParseResponse(response, sampleKey, RequestLimits{}); r.Status != 101 || err != nil {
+			if r, _, err := ParseResponse(response, sampleKey, nil, RequestLimits{}); r.Status != 101 || err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -101,7 +101,7 @@ func BenchmarkAppendUpgrade(b *testing.B) {
 	dst := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = AppendUpgrade(dst[:0], key, "tickcast.v1.json")
+		dst = AppendUpgrade(dst[:0], key, "tickcast.v1.json", Deflate{})
 	}
 }
 

@@ -7,11 +7,12 @@ import (
 
 // ClientRequest is the opening handshake that a client sends, RFC 6455 §4.1.
 type ClientRequest struct {
-	Host      string      // with the port unless it is the scheme's own
-	Path      string      // with the query; "/" if empty
-	Key       string      // base64 of 16 random bytes
-	Origin    string      // "" for none
-	Protocols []string    // in the order of preference
+	Host      string   // with the port unless it is the scheme's own
+	Path      string   // with the query; "/" if empty
+	Key       string   // base64 of 16 random bytes
+	Origin    string   // "" for none
+	Protocols []string // in the order of preference
+	Deflate   *DeflateOffer
 	Header    [][2]string // further header lines: name, value
 }
 
@@ -35,6 +36,9 @@ func AppendRequest(dst []byte, r ClientRequest) []byte {
 			dst = append(append(dst, ", "...), p...)
 		}
 	}
+	if r.Deflate != nil {
+		dst = r.Deflate.append(dst)
+	}
 	for _, h := range r.Header {
 		dst = appendField(dst, h[0], h[1])
 	}
@@ -48,26 +52,28 @@ func appendField(dst []byte, name, value string) []byte {
 
 // What is wrong with a server's answer, RFC 6455 §4.1; from [ParseResponse].
 var (
-	ErrStatusLine         = errors.New("wsproto: malformed status line")                         // RFC 9112 §4
-	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket")           // 2.
-	ErrResponseConnection = errors.New("wsproto: response without Connection: Upgrade")          // 3.
-	ErrAccept             = errors.New("wsproto: Sec-WebSocket-Accept does not answer the key")  // 4.
-	ErrResponseExtension  = errors.New("wsproto: response with an extension that was not asked") // 5.
-	ErrResponseProtocol   = errors.New("wsproto: malformed Sec-WebSocket-Protocol in response")  // 6., §11.3.4
+	ErrStatusLine         = errors.New("wsproto: malformed status line")                              // RFC 9112 §4
+	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket")                // 2.
+	ErrResponseConnection = errors.New("wsproto: response without Connection: Upgrade")               // 3.
+	ErrAccept             = errors.New("wsproto: Sec-WebSocket-Accept does not answer the key")       // 4.
+	ErrResponseExtension  = errors.New("wsproto: response with an extension that was not offered so") // 5., RFC 7692 §7.1
+	ErrResponseProtocol   = errors.New("wsproto: malformed Sec-WebSocket-Protocol in response")       // 6., §11.3.4
 )
 
 // Response is the head of a server's answer. All slices point into the bytes that [ParseResponse] was given.
 type Response struct {
-	Status     int    // 101: the connection is a WebSocket from here on
-	Minor      uint8  // the 1 of HTTP/1.1
-	Protocol   []byte // the subprotocol, nil if none; whether it was asked for is the caller's to check
-	RetryAfter []byte // of a refusal, as sent
+	Status     int     // 101: the connection is a WebSocket from here on
+	Minor      uint8   // the 1 of HTTP/1.1
+	Protocol   []byte  // the subprotocol, nil if none; whether it was asked for is the caller's to check
+	Deflate    Deflate // what was agreed on
+	RetryAfter []byte  // of a refusal, as sent
 }
 
 // ParseResponse reads the response head at the start of b and returns its length in bytes, empty line included; n ==
 // 0 without an error means that b ends inside the head. A status of 101 is held to RFC 6455 §4.1 with key, the
-// Sec-WebSocket-Key that was sent; of any other status only the syntax is checked, and its body is left in b.
-func ParseResponse(b []byte, key string, lim RequestLimits) (r Response, n int, err error) {
+// Sec-WebSocket-Key that was sent, and to the offer of permessage-deflate if there was one; of any other status only the
+// syntax is checked, and its body is left in b.
+func ParseResponse(b []byte, key string, offer *DeflateOffer, lim RequestLimits) (r Response, n int, err error) {
 	lim = lim.withDefaults()
 	full := len(b) >= lim.MaxBytes
 	b = b[:min(len(b), lim.MaxBytes)]
@@ -77,7 +83,6 @@ func ParseResponse(b []byte, key string, lim RequestLimits) (r Response, n int, 
 	}
 	var up Request // its Upgrade and Connection lists
 	var accept []byte
-	extensions := false
 	if err == nil && i > 0 {
 		n, err = fields(b, i, lim.MaxHeaders, func(name, value []byte) error {
 			switch {
@@ -88,7 +93,7 @@ func ParseResponse(b []byte, key string, lim RequestLimits) (r Response, n int, 
 			case fold(name, "retry-after"):
 				first(&r.RetryAfter, value)
 			case fold(name, "sec-websocket-extensions"):
-				extensions = true
+				return line(&up.Extensions, value)
 			case fold(name, "sec-websocket-accept"):
 				return once(&accept, value)
 			case fold(name, "sec-websocket-protocol"):
@@ -112,10 +117,10 @@ func ParseResponse(b []byte, key string, lim RequestLimits) (r Response, n int, 
 			err = ErrResponseConnection
 		case !bytes.Equal(accept, appendAccept(room[:0], []byte(key))):
 			err = ErrAccept
-		case extensions:
-			err = ErrResponseExtension
 		case r.Protocol != nil && !token.holds(r.Protocol):
 			err = ErrResponseProtocol
+		default:
+			r.Deflate, err = offer.accepted(&up.Extensions)
 		}
 		if err != nil {
 			return Response{}, 0, err

@@ -34,14 +34,14 @@ func TestHandshakeRoundTrip(t *testing.T) {
 			t.Fatalf("%q: %v", in, err)
 		}
 		want := r.Protocol([]string{"a", "b"})
-		out := AppendUpgrade(nil, r.Key, want)
+		out := AppendUpgrade(nil, r.Key, want, Deflate{})
 		frame := AppendFrame(out, OpText, []byte("early"))
-		resp, n, err := ParseResponse(frame, sampleKey, RequestLimits{})
+		resp, n, err := ParseResponse(frame, sampleKey, nil, RequestLimits{})
 		if err != nil || n != len(out) || resp.Status != 101 || string(resp.Protocol) != want || resp.Minor != 1 {
 			t.Fatalf("%q: %+v, %d, %v", out, resp, n, err)
 		}
 		for n := range len(out) {
-			if resp, used, err := ParseResponse(out[:n], sampleKey, RequestLimits{}); used != 0 || err != nil || resp.Status != 0 {
+			if resp, used, err := ParseResponse(out[:n], sampleKey, nil, RequestLimits{}); used != 0 || err != nil || resp.Status != 0 {
 				t.Fatalf("the first %d bytes: %+v, %d, %v", n, resp, used, err)
 			}
 		}
@@ -98,7 +98,7 @@ func TestParseResponse(t *testing.T) {
 		{"unfinished head", line + upgrade, 0, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			r, n, err := ParseResponse([]byte(row.in), sampleKey, RequestLimits{})
+			r, n, err := ParseResponse([]byte(row.in), sampleKey, nil, RequestLimits{})
 			if err != row.want && !errors.Is(err, row.want) {
 				t.Fatalf("error %v, want %v", err, row.want)
 			}
@@ -112,7 +112,7 @@ func TestParseResponse(t *testing.T) {
 			}
 		})
 	}
-	r, _, err := ParseResponse([]byte("HTTP/1.1 503 x\r\nRetry-After: 5\r\n\r\n"), "", RequestLimits{})
+	r, _, err := ParseResponse([]byte("HTTP/1.1 503 x\r\nRetry-After: 5\r\n\r\n"), "", nil, RequestLimits{})
 	if err != nil || !bytes.Equal(r.RetryAfter, []byte("5")) {
 		t.Errorf("Retry-After %q, %v", r.RetryAfter, err)
 	}

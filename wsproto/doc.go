@@ -1,9 +1,9 @@
 // Package wsproto is the WebSocket protocol (RFC 6455, https://www.rfc-editor.org/rfc/rfc6455) as pure functions over
 // bytes: the opening handshake with the part of HTTP/1.1 that it needs (RFC 9110, RFC 9112), frames, messages, close
-// codes. It does no I/O, starts no goroutine, and knows no clock.
+// codes, and compression (permessage-deflate, RFC 7692). It does no I/O, starts no goroutine, and knows no clock.
 //
-// A server hands what it read to [ParseRequest] until the request is whole, asks [Request.CheckUpgrade], answers with
-// [AppendUpgrade], and from then on hands what it reads to its [Decoder]:
+// A server hands what it read to [ParseRequest] until the request is whole, asks [Request.CheckUpgrade] and, if it
+// compresses, [Request.Deflate], answers with [AppendUpgrade], and from then on hands what it reads to its [Decoder]:
 //
 //	for len(b) > 0 {
 //		m, n, err := d.Next(&cfg, b)
@@ -18,7 +18,8 @@
 //		}
 //	}
 //
-// A client uses [AppendRequest], [ParseResponse], [AppendMaskedFrame], and a Decoder with Config.Client.
+// It sends with [AppendFrame], or with a [Deflater]. A client uses [AppendRequest], [ParseResponse], [AppendMaskedFrame],
+// and a Decoder with Config.Client.
 //
 // # The contract
 //
@@ -30,13 +31,14 @@
 //   - Errors are values to compare with: a [*ProtocolError] for each rule of the framing, with the close code to send, a
 //     [*RequestError] for each rule of the handshake, with the HTTP status. They come with the first byte that shows
 //     them, and are the same however the stream was cut.
-//   - No input makes this package panic, or hold more than the configured limit plus one control frame.
-//   - Nothing is shared between values, so any number of goroutines may work, each on its own Decoder.
+//   - No input makes this package panic, or hold more than the configured limit plus one control frame, and an eighth of
+//     the limit for a message that compressing has made longer.
+//   - Nothing is shared between values but what says so, so any number of goroutines may work, each on its own Decoder.
 //
 // # Why
 //
 // A Decoder is one pointer. Nearly all frames of clients are small and arrive whole, so nearly all decoders hold nothing
-// nearly all the time, and there may be a million. State for a cut frame, 64 bytes and a buffer, is allocated when that
+// nearly all the time, and there may be a million. State for a cut frame, 96 bytes and a buffer, is allocated when that
 // happens and given up when the message is complete, before the caller sees it: nothing lingers until the next message.
 //
 // A control frame that comes cut between fragments is collected behind the message's bytes in the same buffer, and taken
@@ -49,8 +51,23 @@
 // that lives from frame to frame. Eight ASCII bytes take one step; the rest takes one table load and one shift a byte.
 // BenchmarkUTF8 holds it against utf8.Valid.
 //
-// Extensions are read, checked against their grammar (the RFC demands it) and not accepted. RSV1 has one place to be
-// judged in, Decoder.check, where permessage-deflate (RFC 7692) will have its say.
+// Extensions are read and checked against their grammar (the RFC demands it); of them permessage-deflate is known. RSV1 has
+// one place to be judged in, Decoder.check.
+//
+// (De)compressors are borrowed for one message. One that is tied to a connection would take 37 KB to inflate and 0.8 to 1.1
+// MB to deflate (BenchmarkDeflateMemory), a thousand times what the connection takes. A connection with context takeover
+// has its window kept instead, at most 2^bits bytes in each direction, and the borrowed one begins with it: that costs time
+// for each message, up to 60 us for a window of 32 KiB, less for a smaller one (BenchmarkDeflate). A broadcast goes without
+// context takeover, and its frame is compressed once for all.
+//
+// An Inflater is named in the Config and not pooled: its output is handed out as the message, so somebody must know when it
+// is used up, and that is the goroutine whose decoders share it.
+//
+// A compressed message is inflated when its last byte is there, not as it arrives: the library reads from a stream and
+// cannot stop in the middle of one, and an inflater held for each unfinished message would be what an attacker asks for.
+// Text in it is judged while it is inflated. How much work a message can make is bounded by its size on the wire and by
+// Config.MaxMessage; the worst that was found is about 110 ns a byte, blocks that are nothing but tables
+// (BenchmarkInflateWorst).
 //
 // ParseRequest begins anew with each call instead of keeping a state. The head is bounded, a request nearly always
 // arrives whole, and a million connections need no parser state. A client that sends byte by byte costs a scan of at most

@@ -34,6 +34,7 @@ var (
 
 // Contents.
 var (
-	ErrInvalidUTF8   = &ProtocolError{StatusInvalidPayload, "invalid UTF-8"}  // §8.1; text and close reasons
-	ErrMessageTooBig = &ProtocolError{StatusMessageTooBig, "message too big"} // §7.4.1; Config.MaxMessage
+	ErrInvalidUTF8    = &ProtocolError{StatusInvalidPayload, "invalid UTF-8"}             // §8.1; text and close reasons
+	ErrCompressedData = &ProtocolError{StatusInvalidPayload, "malformed compressed data"} // RFC 7692 §7.2.2
+	ErrMessageTooBig  = &ProtocolError{StatusMessageTooBig, "message too big"}            // §7.4.1; Config.MaxMessage
 )

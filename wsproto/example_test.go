@@ -25,7 +25,7 @@ func ExampleParseRequest() {
 	case n == 0:
 		fmt.Println("read more")
 	default:
-		out := wsproto.AppendUpgrade(nil, r.Key, r.Protocol([]string{"tickcast.v1.json"}))
+		out := wsproto.AppendUpgrade(nil, r.Key, r.Protocol([]string{"tickcast.v1.json"}), wsproto.Deflate{})
 		fmt.Printf("%s?%s\n%q\n", r.Path, r.Query, out[:len("HTTP/1.1 101")])
 	}
 	// Output:

@@ -9,6 +9,7 @@ import (
 const (
 	finBit      = 0x80 // byte 0: last fragment of a message
 	rsvBits     = 0x70 // byte 0: RSV1, RSV2, RSV3; zero unless an extension defines them
+	rsv1Bit     = 0x40 // byte 0: RSV1, which permessage-deflate defines
 	opcodeBits  = 0x0F // byte 0
 	maskBit     = 0x80 // byte 1: a masking key follows the length
 	lengthBits  = 0x7F // byte 1: the length itself, or one of the two marks

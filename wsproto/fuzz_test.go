@@ -47,12 +47,16 @@ func FuzzHeader(f *testing.F) {
 func FuzzDecoder(f *testing.F) {
 	for _, v := range readVectors(f) {
 		if len(v.in) < 4096 {
-			f.Add(v.in, []byte{1, 2, 3}, uint16(v.cfg.MaxMessage), v.cfg.Client)
-			f.Add(v.in, []byte{7}, uint16(200), v.cfg.Client)
+			f.Add(v.in, []byte{1, 2, 3}, uint16(v.cfg.MaxMessage), v.cfg.Client, v.cfg.deflates(), v.cfg.Deflate.ClientTakeover)
+			f.Add(v.in, []byte{7}, uint16(200), v.cfg.Client, true, false)
 		}
 	}
-	f.Fuzz(func(t *testing.T, in, cuts []byte, most uint16, client bool) {
+	f.Fuzz(func(t *testing.T, in, cuts []byte, most uint16, client, deflate, takeover bool) {
 		cfg := &Config{MaxMessage: int64(most), Client: client}
+		if deflate {
+			cfg.Inflater = new(Inflater)
+			cfg.Deflate = Deflate{ServerWindowBits: 15, ClientWindowBits: 9, ServerTakeover: takeover, ClientTakeover: takeover}
+		}
 		want, wantDecoder, wantErr := decode(cfg, in)
 		var pieces [][]byte
 		for rest, i := in, 0; len(rest) > 0; i++ {
@@ -136,13 +140,13 @@ func FuzzRequest(f *testing.F) {
 
 // FuzzResponse: never a panic, and the verdict does not depend on how the bytes come.
 func FuzzResponse(f *testing.F) {
-	f.Add(AppendUpgrade(nil, []byte(sampleKey), "a"))
+	f.Add(AppendUpgrade(nil, []byte(sampleKey), "a", Deflate{}))
 	f.Add([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		lim := RequestLimits{MaxBytes: 1024, MaxHeaders: 20}
-		r, n, err := ParseResponse(in, sampleKey, lim)
+		r, n, err := ParseResponse(in, sampleKey, nil, lim)
 		for cut := range len(in) + 1 {
-			if _, m, e := ParseResponse(in[:cut], sampleKey, lim); (m > 0 || e != nil) && (m != n || e != err) {
+			if _, m, e := ParseResponse(in[:cut], sampleKey, nil, lim); (m > 0 || e != nil) && (m != n || e != err) {
 				t.Fatalf("%q: %d, %v; but %d bytes give %d, %v", in, n, err, cut, m, e)
 			}
 		}

@@ -87,70 +87,6 @@ func validProtocols(lines *[4][]byte) bool {
 	return true
 }
 
-// validExtensions reports whether list is "1#extension", RFC 6455 §9.1:
-//
-//	extension       = token *( ";" extension-param )
-//	extension-param = token [ "=" ( token | quoted-string ) ]
-//
-// with a token inside the quotes, and optional white space around the separators.
-func validExtensions(list []byte) bool {
-	found := false
-	for {
-		list = trim(list)
-		if len(list) == 0 {
-			return found
-		}
-		if list[0] == ',' { // an empty element
-			list = list[1:]
-			continue
-		}
-		found = true
-		var ok bool
-		if list, ok = skipToken(list); !ok {
-			return false
-		}
-		for list = trim(list); len(list) > 0 && list[0] == ';'; list = trim(list) {
-			if list, ok = skipToken(trim(list[1:])); !ok {
-				return false
-			}
-			if list = trim(list); len(list) > 0 && list[0] == '=' {
-				if list, ok = skipParameter(trim(list[1:])); !ok {
-					return false
-				}
-			}
-		}
-		if len(list) > 0 && list[0] != ',' {
-			return false
-		}
-	}
-}
-
-// skipToken cuts the token at b's start; without one it is not ok.
-func skipToken(b []byte) (rest []byte, ok bool) {
-	n := token.span(b)
-	return b[n:], n > 0
-}
-
-// skipParameter cuts the token at b's start, which may be quoted and then hold backslashes.
-func skipParameter(b []byte) (rest []byte, ok bool) {
-	if len(b) == 0 || b[0] != '"' {
-		return skipToken(b)
-	}
-	for b = b[1:]; len(b) > 0 && b[0] != '"'; b = b[1:] {
-		if b[0] == '\\' {
-			b = b[1:]
-		}
-		if len(b) == 0 || !token.has(b[0]) {
-			return nil, false
-		}
-		ok = true
-	}
-	if len(b) == 0 {
-		return nil, false
-	}
-	return b[1:], ok
-}
-
 // Protocol returns the first subprotocol in the client's order that is in known, compared case-sensitively, and ""
 // if there is none. The returned string is known's own.
 func (r *Request) Protocol(known []string) string {
@@ -172,14 +108,16 @@ func (r *Request) Protocol(known []string) string {
 }
 
 // AppendUpgrade appends the whole 101 response that accepts key, the client's Sec-WebSocket-Key, with the subprotocol
-// unless it is empty; RFC 6455 §4.2.2. protocol must be a token.
-func AppendUpgrade(dst []byte, key []byte, protocol string) []byte {
+// unless it is empty, and with permessage-deflate if deflate is agreed; RFC 6455 §4.2.2, RFC 7692 §7.1. protocol must be
+// a token.
+func AppendUpgrade(dst []byte, key []byte, protocol string, deflate Deflate) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = appendAccept(dst, key)
 	if protocol != "" {
 		dst = append(dst, "\r\nSec-WebSocket-Protocol: "...)
 		dst = append(dst, protocol...)
 	}
+	dst = appendDeflateAnswer(dst, deflate)
 	return append(dst, "\r\n\r\n"...)
 }
 

@@ -183,10 +183,10 @@ func TestAppendUpgrade(t *testing.T) {
 	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 	key := []byte("dGhlIHNhbXBsZSBub25jZQ==")
-	if got, want := string(AppendUpgrade([]byte("dst"), key, "")), "dst"+head+"\r\n"; got != want {
+	if got, want := string(AppendUpgrade([]byte("dst"), key, "", Deflate{})), "dst"+head+"\r\n"; got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	if got, want := string(AppendUpgrade(nil, key, "chat")), head+"Sec-WebSocket-Protocol: chat\r\n\r\n"; got != want {
+	if got, want := string(AppendUpgrade(nil, key, "chat", Deflate{})), head+"Sec-WebSocket-Protocol: chat\r\n\r\n"; got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 	if string(key) != "dGhlIHNhbXBsZSBub25jZQ==" {

@@ -43,6 +43,7 @@ var protocolErrors = []struct {
 	{"ErrClosePayload", 1002, ErrClosePayload},
 	{"ErrCloseCode", 1002, ErrCloseCode},
 	{"ErrInvalidUTF8", 1007, ErrInvalidUTF8},
+	{"ErrCompressedData", 1007, ErrCompressedData},
 	{"ErrMessageTooBig", 1009, ErrMessageTooBig},
 }
 
@@ -60,6 +61,7 @@ func describe(op string, code StatusCode, payload []byte) string {
 // destroys each piece once it is used, so that a decoder that kept a reference shows it.
 func decode(cfg *Config, pieces ...[]byte) (got []string, d *Decoder, err error) {
 	d = new(Decoder)
+	most := int(cfg.maxCollected(cfg.deflates()) + maxControl)
 	for _, piece := range pieces {
 		b := bytes.Clone(piece)
 		for rest := b; len(rest) > 0; {
@@ -80,8 +82,14 @@ func decode(cfg *Config, pieces ...[]byte) (got []string, d *Decoder, err error)
 		for i := range b {
 			b[i] = 0xEE
 		}
-		if d.p != nil && int64(cap(d.p.buf)) > cfg.maxMessage()+maxControl {
+		if d.p != nil && cap(d.p.buf) > most {
 			return got, d, fmt.Errorf("buffer of %d bytes for messages of %d", cap(d.p.buf), cfg.maxMessage())
+		}
+		if bits, _ := cfg.takeover(); d.WindowBytes() > 1<<bits {
+			return got, d, fmt.Errorf("window of %d bytes, agreed on %d bits", d.WindowBytes(), bits)
+		}
+		if cfg.deflates() && int64(cap(cfg.Inflater.out)) > cfg.maxMessage()+1 {
+			return got, d, fmt.Errorf("inflated into %d bytes, at most %d", cap(cfg.Inflater.out), cfg.maxMessage())
 		}
 	}
 	return got, d, nil
@@ -193,6 +201,17 @@ func (v *vector) set(line string) (err error) {
 		v.name = value
 	case "side":
 		v.cfg.Client = value == "client"
+	case "deflate":
+		window, kept, _ := strings.Cut(value, " ")
+		bits, err := strconv.ParseUint(window, 10, 8)
+		if err != nil {
+			return err
+		}
+		v.cfg.Inflater = new(Inflater)
+		v.cfg.Deflate = Deflate{
+			ServerWindowBits: uint8(bits), ClientWindowBits: uint8(bits),
+			ServerTakeover: kept == "takeover", ClientTakeover: kept == "takeover",
+		}
 	case "max":
 		v.cfg.MaxMessage, err = strconv.ParseInt(value, 10, 64)
 	case "in":

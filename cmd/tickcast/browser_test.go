@@ -54,11 +54,9 @@ func moving(topic string) string {
 	})()`
 }
 
-// TestPageInABrowser shows the page to a real browser: prices move, and again after the server was restarted.
-func TestPageInABrowser(t *testing.T) {
-	browser := newBrowser(t, 1280, 900)
-	s := startServer(t, "", "-demo")
-	run := func(what string, steps ...chromedp.Action[chromedp.Void]) {
+// steps returns a function that has the browser take steps.
+func steps(t *testing.T, browser context.Context) func(what string, steps ...chromedp.Action[chromedp.Void]) {
+	return func(what string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(browser, 2*patience)
 		defer cancel()
@@ -67,9 +65,18 @@ func TestPageInABrowser(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", what, err, shown)
 		}
 	}
-	until := func(condition string) chromedp.Action[chromedp.Void] {
-		return chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
-	}
+}
+
+// until is the step of waiting until the JavaScript condition is true.
+func until(condition string) chromedp.Action[chromedp.Void] {
+	return chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
+}
+
+// TestPageInABrowser shows the page to a real browser: prices move, and again after the server was restarted.
+func TestPageInABrowser(t *testing.T) {
+	browser := newBrowser(t, 1280, 900)
+	s := startServer(t, "", "-demo")
+	run := steps(t, browser)
 	run("prices move", chromedp.Navigate(s.page), until(moving("px.AAPL")))
 	run("figures are shown", until(`/\d/.test(document.querySelector('#rate').textContent) &&
 		/\d/.test(document.querySelector('#p50').textContent) && /\d/.test(document.querySelector('#p99').textContent)`))
@@ -85,6 +92,40 @@ func TestPageInABrowser(t *testing.T) {
 	run("a symbol is added", chromedp.SetValue("#add-input", "px.FX.USDSEK"), chromedp.Click("#add-form button"),
 		until(`document.querySelector('[data-topic="px.FX.USDSEK"]') !== null`))
 	screenshot(t, browser, "page.png")
+}
+
+// echoed is JavaScript that sends messages of many sizes and sets window.echoed once all came back as they were.
+const echoed = `
+	window.echoed = false;
+	const messages = [];
+	for (let n = 1; n < 1000000; n *= 3) messages.push('so it goes, ' + n + ' '.repeat(n), 'x'.repeat(n));
+	const ws = new WebSocket('ws://' + location.host + '/echo');
+	let got = 0;
+	ws.onopen = () => messages.forEach((m) => ws.send(m));
+	ws.onmessage = (e) => {
+		if (e.data !== messages[got++]) ws.close();
+		window.echoed = got === messages.length && ws.extensions.startsWith('permessage-deflate');
+	};`
+
+// TestCompressionInABrowser has a browser read compressed messages of the stream, shared and its own, and exchange some
+// with the echo.
+func TestCompressionInABrowser(t *testing.T) {
+	browser := newBrowser(t, 1280, 900)
+	for _, c := range []struct{ name, keep, metric string }{
+		{"shared", "false", "tickcast_compressed_shared_total 0\n"},
+		{"context takeover", "true", "tickcast_compression_window_bytes 0\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := startServer(t, "[compression]\nenabled = true\nlevel = 9\nmin_size = 0\nserver_context_takeover = "+c.keep+
+				"\nclient_context_takeover = "+c.keep+"\n[limits]\nmax_message_size = \"1MiB\"\n[debug]\necho_path = \"/echo\"\n", "-demo")
+			run := steps(t, browser)
+			run("prices move", chromedp.Navigate(s.page), until(moving("px.AAPL")))
+			if _, metrics := s.get("/metrics"); strings.Contains(metrics, c.metric) {
+				t.Errorf("%s is 0", c.metric)
+			}
+			run("the echo answers", chromedp.Evaluate[chromedp.Void](echoed), until(`window.echoed`))
+		})
+	}
 }
 
 // screenshot keeps what the browser shows in the directory TEST_SCREENSHOTS, if that is set, for someone to look at.

@@ -8,17 +8,19 @@ import (
 // Config is everything an operator can set. config.toml in the top directory says what each key means; the comments here
 // add what the code needs to know. A field's TOML name also makes its environment variable: TICKCAST_NATS_EMBEDDED_LISTEN.
 type Config struct {
-	Server     ServerConfig     `toml:"server"`
-	Limits     LimitsConfig     `toml:"limits"`
-	Connection ConnectionConfig `toml:"connection"`
-	Flow       FlowConfig       `toml:"flow"`
-	NATS       NATSConfig       `toml:"nats"`
-	Subscribe  TopicsConfig     `toml:"subscribe"`
-	Publish    TopicsConfig     `toml:"publish"`
-	Demo       DemoConfig       `toml:"demo"`
-	Shutdown   ShutdownConfig   `toml:"shutdown"`
-	Log        LogConfig        `toml:"log"`
-	Runtime    RuntimeConfig    `toml:"runtime"`
+	Server      ServerConfig      `toml:"server"`
+	Limits      LimitsConfig      `toml:"limits"`
+	Connection  ConnectionConfig  `toml:"connection"`
+	Flow        FlowConfig        `toml:"flow"`
+	Compression CompressionConfig `toml:"compression"`
+	NATS        NATSConfig        `toml:"nats"`
+	Subscribe   TopicsConfig      `toml:"subscribe"`
+	Publish     TopicsConfig      `toml:"publish"`
+	Demo        DemoConfig        `toml:"demo"`
+	Debug       DebugConfig       `toml:"debug"`
+	Shutdown    ShutdownConfig    `toml:"shutdown"`
+	Log         LogConfig         `toml:"log"`
+	Runtime     RuntimeConfig     `toml:"runtime"`
 }
 
 // ServerConfig is the public side: addresses and socket options.
@@ -78,6 +80,17 @@ type FlowConfig struct {
 	Slice           time.Duration `toml:"slice"`
 }
 
+// CompressionConfig is permessage-deflate, RFC 7692, on the stream.
+type CompressionConfig struct {
+	Enabled               bool `toml:"enabled"`
+	Level                 int  `toml:"level"`
+	MinSize               Size `toml:"min_size"`
+	ServerMaxWindowBits   int  `toml:"server_max_window_bits"`
+	ClientMaxWindowBits   int  `toml:"client_max_window_bits"`
+	ServerContextTakeover bool `toml:"server_context_takeover"`
+	ClientContextTakeover bool `toml:"client_context_takeover"`
+}
+
 // NATSConfig is where messages come from. Without URLs it is the embedded server.
 type NATSConfig struct {
 	URLs            []string       `toml:"urls"`
@@ -112,6 +125,12 @@ type DemoConfig struct {
 	Symbols int  `toml:"symbols"`
 	Rate    int  `toml:"rate"` // ticks a second, all symbols together
 	Seed    int  `toml:"seed"`
+}
+
+// DebugConfig is for those who test the server.
+type DebugConfig struct {
+	EchoPath       string `toml:"echo_path"` // "" = off
+	EchoQueueBytes Size   `toml:"echo_queue_bytes"`
 }
 
 // ShutdownConfig bounds the end.
@@ -169,6 +188,12 @@ func Default() *Config {
 			MailboxBytes:    16 * mib,
 			Slice:           2 * time.Millisecond,
 		},
+		Compression: CompressionConfig{
+			Level:               1,
+			MinSize:             256,
+			ServerMaxWindowBits: 15,
+			ClientMaxWindowBits: 15,
+		},
 		NATS: NATSConfig{
 			URLs:            []string{},
 			Name:            "tickcast",
@@ -180,6 +205,7 @@ func Default() *Config {
 		Subscribe: TopicsConfig{Topics: []string{">"}},
 		Publish:   TopicsConfig{Topics: []string{}},
 		Demo:      DemoConfig{Symbols: 300, Rate: 400, Seed: 1},
+		Debug:     DebugConfig{EchoQueueBytes: 16 * mib},
 		Shutdown:  ShutdownConfig{Timeout: 10 * time.Second},
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Runtime:   RuntimeConfig{GOGC: 50, TrimAfter: 5 * time.Second},

@@ -55,6 +55,11 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 		{counter, "commands_total", float64(b.Commands), "Commands from clients."},
 		{counter, "command_errors_total", float64(b.CommandErrors), "Commands from clients answered with an error."},
 
+		// Compression.
+		{counter, "compressed_shared_total", float64(b.SharedCompressed), "Frames compressed once for all subscribers with the same window."},
+		{counter, "compressed_own_total", float64(e.OwnCompressed), "Frames compressed for one client alone: context takeover, and echoes."},
+		{gauge, "compression_window_bytes", float64(e.WindowBytes), "Bytes kept of earlier messages, the server's and the clients', for context takeover."},
+
 		// Event loops.
 		{gauge, "loops", float64(e.Loops), "Event loops."},
 		{counter, "panics_total", float64(e.Panics), "Panics caught at the edge of a loop, which closed a connection at most: bugs."},

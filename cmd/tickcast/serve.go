@@ -14,6 +14,7 @@ import (
 	"tickcast/broadcast"
 	"tickcast/eventloop"
 	"tickcast/loadtest"
+	"tickcast/wsproto"
 )
 
 // subprotocols are those that a client may choose from.
@@ -116,7 +117,7 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 	if loops == 0 {
 		loops = runtime.GOMAXPROCS(0)
 	}
-	s.hub = broadcast.NewHub(broadcast.Config{
+	hub := broadcast.Config{
 		Shards:                 loops,
 		Node:                   cfg.Server.NodeName(),
 		Heartbeat:              cfg.Connection.Heartbeat,
@@ -135,7 +136,12 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		Publish:                cfg.Publish.Topics,
 		ObserveFanout:          observeFanout,
 		Log:                    s.log,
-	})
+	}
+	if cfg.Compression.Enabled {
+		hub.Deflater = wsproto.NewDeflater(cfg.Compression.Level)
+		hub.MinCompress = int(cfg.Compression.MinSize)
+	}
+	s.hub = broadcast.NewHub(hub)
 	pages, err := webPages(cfg.Server.StreamPath)
 	if err != nil {
 		return err
@@ -143,6 +149,7 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 	s.engine, err = eventloop.New(eventloop.Config{
 		Listen:              cfg.Server.Listen,
 		StreamPath:          cfg.Server.StreamPath,
+		EchoPath:            cfg.Debug.EchoPath,
 		Pages:               pages,
 		Subprotocols:        subprotocols,
 		Loops:               loops,
@@ -155,6 +162,8 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		MaxHeaderSize:       int(cfg.Limits.MaxHeaderSize),
 		MaxMessageSize:      int(cfg.Limits.MaxMessageSize),
 		QueueBytes:          int(cfg.Flow.QueueBytes),
+		EchoQueueBytes:      int(cfg.Debug.EchoQueueBytes),
+		Compression:         cfg.Compression.engine(),
 		HandshakeTimeout:    cfg.Limits.HandshakeTimeout,
 		FirstMessageTimeout: cfg.Limits.FirstMessageTimeout,
 		CloseTimeout:        cfg.Limits.CloseTimeout,
@@ -168,6 +177,21 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		return withHint(err, "raise the limit with ulimit -n, or with LimitNOFILE in a systemd unit")
 	}
 	return nil
+}
+
+// engine is c as the engine wants it.
+func (c *CompressionConfig) engine() eventloop.Compression {
+	return eventloop.Compression{
+		Enabled: c.Enabled,
+		Level:   c.Level,
+		MinSize: int(c.MinSize),
+		Policy: wsproto.DeflatePolicy{
+			ServerWindowBits: uint8(c.ServerMaxWindowBits),
+			ClientWindowBits: uint8(c.ClientMaxWindowBits),
+			ServerTakeover:   c.ServerContextTakeover,
+			ClientTakeover:   c.ClientContextTakeover,
+		},
+	}
 }
 
 func upstreamConfig(cfg *Config, log *slog.Logger) broadcast.NATSConfig {
@@ -235,6 +259,9 @@ func (s *node) greet(w io.Writer, internal, nats string) {
 		addr = strings.Replace(strings.Replace(addr, "0.0.0.0", "127.0.0.1", 1), "[::]", "localhost", 1)
 		fmt.Fprintf(w, "tickcast: page     http://%s/\n", addr)
 		fmt.Fprintf(w, "tickcast: stream   ws://%s%s\n", addr, s.cfg.Server.StreamPath)
+		if echo := s.cfg.Debug.EchoPath; echo != "" {
+			fmt.Fprintf(w, "tickcast: echo     ws://%s%s\n", addr, echo)
+		}
 	}
 	if internal != "" {
 		fmt.Fprintf(w, "tickcast: metrics  http://%s/metrics\n", internal)

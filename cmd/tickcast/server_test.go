@@ -27,7 +27,7 @@ const patience = 20 * time.Second
 
 // A running is the command, started with a configuration file.
 type running struct {
-	page, stream, metrics, nats string // addresses that it printed
+	page, stream, echo, metrics, nats string // addresses that it printed
 
 	t    *testing.T
 	stop context.CancelFunc
@@ -63,6 +63,8 @@ func startServer(t *testing.T, config string, args ...string) *running {
 			r.page = value
 		case "stream":
 			r.stream = value
+		case "echo":
+			r.echo = value
 		case "nats":
 			r.nats = value
 		case "metrics":
@@ -318,6 +320,53 @@ func TestNATSGoesAwayAndComesBack(t *testing.T) {
 	late.untilOp("fresh")
 	if status, body := s.get("/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz after the outage: %d %s", status, body)
+	}
+}
+
+// The sections [compression] and [debug] reach the stream and the echo.
+func TestCompressionAndEcho(t *testing.T) {
+	s := startServer(t, `
+[limits]
+max_message_size = "64KiB"
+[compression]
+enabled = true
+min_size = 100
+server_max_window_bits = 9
+[debug]
+echo_path = "/"
+[nats.embedded]
+listen = "127.0.0.1:0"
+`)
+	if want := strings.Replace(s.page, "http:", "ws:", 1); s.echo != want {
+		t.Errorf("the echo is said to be at %s, want %s", s.echo, want)
+	}
+	compressed := func(url, extension string) *client {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		c, r, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+			CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.CloseNow() })
+		if got := r.Header.Get("Sec-WebSocket-Extensions"); got != extension {
+			t.Errorf("%s: %q, want %q", url, got, extension)
+		}
+		return &client{t, c}
+	}
+	feed(t, s.nats, "px.TEST", `{"l":"`+strings.Repeat("0123456789", 50)+`"}`)
+	stream := compressed(s.stream+"?topics=px.TEST", "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9")
+	stream.until("px.TEST", func(m message) bool { return m.Topic == "px.TEST" && strings.Contains(string(m.Data), "0123") })
+	echo := compressed(s.echo+"any/path", "permessage-deflate")
+	echo.send(`{"op":"` + strings.Repeat("x", 30_000) + `"}`)
+	echo.until("the echo", func(m message) bool { return len(m.Op) == 30_000 })
+	_, metrics := s.get("/metrics")
+	for _, zero := range []string{"tickcast_compressed_shared_total 0", "tickcast_compression_window_bytes 0"} {
+		if name, _, _ := strings.Cut(zero, " "); !strings.Contains(metrics, "\n"+name+" ") || strings.Contains(metrics, "\n"+zero+"\n") {
+			t.Errorf("%s is missing or 0", name)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ func (c *Config) Validate() error {
 	v.limits(&c.Limits)
 	v.connection(&c.Connection)
 	v.flow(&c.Flow)
+	v.compression(&c.Compression)
 	v.nats(&c.NATS)
 	v.addresses(c)
 	longest := max(c.Limits.MaxTopicLength, 1) // if it is wrong, it has been told already
@@ -29,6 +30,7 @@ func (c *Config) Validate() error {
 	v.patterns("publish.topics", c.Publish.Topics, longest)
 	between(&v, "demo.symbols", c.Demo.Symbols, 1, 100_000)
 	between(&v, "demo.rate", c.Demo.Rate, 1, 1_000_000)
+	v.debug(&c.Debug, c.Server.StreamPath)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
@@ -83,7 +85,7 @@ func (v *validation) server(c *ServerConfig) {
 	switch p := c.StreamPath; {
 	case !strings.HasPrefix(p, "/") || p == "/":
 		v.bad("server.stream_path", "must begin with / and name something below it, not %q", p)
-	case strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '?' || r == '#' || r == '%' }):
+	case strings.ContainsFunc(p, unfitForPath):
 		v.bad("server.stream_path", "must not hold spaces, ?, #, %% or anything but ASCII: %q", p)
 	case path.Clean(p) != p:
 		v.bad("server.stream_path", "must be written %q, not %q", path.Clean(p), p)
@@ -94,6 +96,9 @@ func (v *validation) server(c *ServerConfig) {
 	zeroOr(v, "server.notsent_lowat", c.NotsentLowat, 1, gib)
 	v.zeroOrDuration("server.tcp_user_timeout", c.TCPUserTimeout, time.Millisecond, 24*time.Hour) // the kernel counts milliseconds
 }
+
+// unfitForPath reports whether r would have to be escaped in the path of a URL, or ends it.
+func unfitForPath(r rune) bool { return r <= ' ' || r >= 0x7f || r == '?' || r == '#' || r == '%' }
 
 func (v *validation) limits(c *LimitsConfig) {
 	between(v, "limits.max_connections", c.MaxConnections, 0, 1<<30)
@@ -126,6 +131,34 @@ func (v *validation) flow(c *FlowConfig) {
 	between(v, "flow.mailbox_messages", c.MailboxMessages, 1, 1<<24)
 	between(v, "flow.mailbox_bytes", c.MailboxBytes, 64*kib, 64*gib)
 	v.duration("flow.slice", c.Slice, 100*time.Microsecond, time.Second)
+}
+
+func (v *validation) compression(c *CompressionConfig) {
+	between(v, "compression.level", c.Level, 1, 9)
+	between(v, "compression.min_size", c.MinSize, 0, 64*mib)
+	between(v, "compression.server_max_window_bits", c.ServerMaxWindowBits, 8, 15) // RFC 7692 section 7.1.2
+	between(v, "compression.client_max_window_bits", c.ClientMaxWindowBits, 8, 15)
+}
+
+func (v *validation) debug(c *DebugConfig, streamPath string) {
+	const key = "debug.echo_path"
+	clean := path.Clean(c.EchoPath)
+	if clean != "/" && strings.HasSuffix(c.EchoPath, "/") {
+		clean += "/"
+	}
+	switch p := c.EchoPath; {
+	case p == "":
+	case !strings.HasPrefix(p, "/"):
+		v.bad(key, "%w", withHint(fmt.Errorf("must begin with /, not %q", p), "try \"/"+p+"\", or \"\" for no echo"))
+	case strings.ContainsFunc(p, unfitForPath):
+		v.bad(key, "must not hold spaces, ?, #, %% or anything but ASCII: %q", p)
+	case p == streamPath:
+		v.bad(key, "%w", withHint(fmt.Errorf("must not be server.stream_path (%q)", p),
+			"\"/\" echoes wherever nothing else is served"))
+	case p != clean:
+		v.bad(key, "must be written %q, not %q", clean, p)
+	}
+	between(v, "debug.echo_queue_bytes", c.EchoQueueBytes, 4*kib, gib)
 }
 
 func (v *validation) runtime(c *RuntimeConfig) {

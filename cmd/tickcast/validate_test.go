@@ -70,6 +70,12 @@ func TestValidate(t *testing.T) {
 		{"flow.mailbox_messages", func(c *Config) { c.Flow.MailboxMessages = 0 }},
 		{"flow.mailbox_bytes", func(c *Config) { c.Flow.MailboxBytes = 0 }},
 		{"flow.slice", func(c *Config) { c.Flow.Slice = 0 }},
+		{"compression.level", func(c *Config) { c.Compression.Level = 0 }},
+		{"compression.level", func(c *Config) { c.Compression.Level = 10 }},
+		{"compression.min_size", func(c *Config) { c.Compression.MinSize = -1 }},
+		{"compression.server_max_window_bits", func(c *Config) { c.Compression.ServerMaxWindowBits = 7 }},
+		{"compression.server_max_window_bits", func(c *Config) { c.Compression.ServerMaxWindowBits = 16 }},
+		{"compression.client_max_window_bits", func(c *Config) { c.Compression.ClientMaxWindowBits = 0 }},
 		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{""} }},
 		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"http://localhost"} }},
 		{"nats.urls", func(c *Config) { c.NATS.URLs = []string{"nats://"} }},
@@ -101,6 +107,12 @@ func TestValidate(t *testing.T) {
 		{"publish.topics", func(c *Config) { c.Publish.Topics = []string{strings.Repeat("t", 256)} }},
 		{"demo.symbols", func(c *Config) { c.Demo.Symbols = 0 }},
 		{"demo.rate", func(c *Config) { c.Demo.Rate = 0 }},
+		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "echo" }},
+		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "/stream" }},
+		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "/a b" }},
+		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "//" }},
+		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "/a/../b" }},
+		{"debug.echo_queue_bytes", func(c *Config) { c.Debug.EchoQueueBytes = 0 }},
 		{"shutdown.timeout", func(c *Config) { c.Shutdown.Timeout = 0 }},
 		{"log.level", func(c *Config) { c.Log.Level = "INFO" }},
 		{"log.format", func(c *Config) { c.Log.Format = "" }},
@@ -143,6 +155,12 @@ func TestValidateAccepts(t *testing.T) {
 		"NATS": func(c *Config) {
 			c.NATS.URLs = []string{"localhost", "10.0.0.1:4222", "nats://u:p@[::1]:4222", "tls://n", "ws://n", "wss://n:443"}
 			c.NATS.User, c.NATS.Password, c.NATS.Credentials = "", "", ""
+		},
+		"echo everywhere":       func(c *Config) { c.Debug.EchoPath = "/" },
+		"echo below a path":     func(c *Config) { c.Debug.EchoPath = "/test/echo/" },
+		"echo below the stream": func(c *Config) { c.Debug.EchoPath = "/stream/" },
+		"compress everything": func(c *Config) {
+			c.Compression = CompressionConfig{true, 9, 0, 8, 8, true, true}
 		},
 		"no collection below the limit": func(c *Config) { c.Runtime.GOGC, c.Runtime.MemoryLimit = -1, gib },
 	} {

@@ -1,0 +1,114 @@
+package eventloop_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tickcast/broadcast"
+	"tickcast/eventloop"
+)
+
+// Chosen for the suite.
+const (
+	echoPath   = "/echo"
+	maxMessage = 16 << 20         // bytes of the largest message that the server takes
+	patience   = 20 * time.Second // bounds every wait; nothing that works comes near it
+)
+
+// A suite is a run of the conformance tests against one server. They know nothing of it but its address: frames, masks,
+// UTF-8 and DEFLATE are written here a second time, so that a mistake in the server's own codec cannot hide itself. The
+// answers expected are the strict ones: where RFC 6455 tells what to do, doing something else that works is a failure.
+type suite struct {
+	addr   string
+	cases  atomic.Int64
+	failed atomic.Int64
+}
+
+// enough failures tell what is wrong: many cases fail by waiting in vain, so the rest is left out then.
+const enough = 20
+
+// run runs one case beside the others.
+func (s *suite) run(t *testing.T, name string, f func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		if s.failed.Load() >= enough {
+			t.Skip("enough has failed")
+		}
+		defer func() {
+			if t.Failed() {
+				s.failed.Add(1)
+			}
+		}()
+		s.cases.Add(1)
+		f(t)
+	})
+}
+
+// TestConformance holds the echo endpoint against RFC 6455 and RFC 7692.
+func TestConformance(t *testing.T) {
+	s := &suite{addr: serveEcho(t)}
+	for _, theme := range []struct {
+		name string
+		run  func(*suite, *testing.T)
+	}{
+		{"framing", (*suite).framing},
+		{"pings", (*suite).pings},
+		{"reserved", (*suite).reserved},
+		{"fragments", (*suite).fragments},
+		{"fragments between", (*suite).fragmentsBetween},
+		{"utf8", (*suite).utf8},
+		{"utf8 at once", (*suite).utf8AtOnce},
+		{"utf8 pairs", (*suite).utf8Pairs},
+		{"close codes", (*suite).closeCodes},
+		{"close order", (*suite).closeOrder},
+		{"sizes", (*suite).sizes},
+		{"round trips", (*suite).roundTrips},
+		{"offers", (*suite).offers},
+		{"compressed", (*suite).compressed},
+		{"compressed forms", (*suite).compressedForms},
+		{"compressed windows", (*suite).compressedWindows},
+		{"compressed wrongly", (*suite).compressedWrongly},
+		{"bombs", (*suite).bombs},
+	} {
+		t.Run(theme.name, func(t *testing.T) { theme.run(s, t) })
+	}
+	t.Logf("%d cases", s.cases.Load())
+}
+
+// serveEcho runs a server until the end of the test, and returns its address.
+func serveEcho(t *testing.T) (addr string) {
+	const loops = 2
+	hub := broadcast.NewHub(broadcast.Config{Node: "test", Subscribe: []string{">"}, Shards: loops, MaxMessageSize: maxMessage})
+	engine, err := eventloop.New(eventloop.Config{
+		Listen: []string{"127.0.0.1:0"}, StreamPath: "/stream", EchoPath: echoPath,
+		Loops: loops, Backlog: 1024,
+		MaxHeaderSize: 8 << 10, MaxMessageSize: maxMessage, QueueBytes: 128 << 10, EchoQueueBytes: 2 * maxMessage,
+		HandshakeTimeout: patience, CloseTimeout: patience,
+		Slice: 2 * time.Millisecond,
+	}, hub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- engine.Run(ctx, 0) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-result:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("Run does not return")
+		}
+	})
+	select {
+	case <-engine.Ready():
+	case <-time.After(patience):
+		t.Fatal("the server does not get ready")
+	}
+	return engine.Addrs()[0]
+}

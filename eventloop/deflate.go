@@ -1,0 +1,89 @@
+package eventloop
+
+import "tickcast/wsproto"
+
+// A deflation is what a connection keeps for its compressed messages. Most have none: without context takeover nothing is
+// kept, and flagDeflate says all that there is to know.
+type deflation struct {
+	frames wsproto.Config // for the client's messages; holds what was agreed on
+	window wsproto.Window // what the client remembers of what it was sent; empty without context takeover
+	kept   int            // bytes of the windows of both sides, as they are counted
+}
+
+// deflate notes what was agreed on with c's client, after the upgrade.
+func (l *loop) deflate(c *conn, d wsproto.Deflate) {
+	if !d.Agreed() {
+		return
+	}
+	c.flags |= flagDeflate
+	echo := c.flags&flagEcho != 0
+	if d.ServerTakeover && !echo {
+		c.flags |= flagTakeover
+	}
+	if d.ServerTakeover || d.ClientTakeover || echo {
+		c.deflate = &deflation{
+			frames: wsproto.Config{MaxMessage: l.engine.frames.MaxMessage, Deflate: d, Inflater: &l.inflater},
+		}
+	}
+}
+
+// framesOf returns the configuration for decoding what c's client sends.
+func (l *loop) framesOf(c *conn) *wsproto.Config {
+	switch {
+	case c.deflate != nil:
+		return &c.deflate.frames
+	case c.flags&flagDeflate != 0:
+		return &l.inflating
+	}
+	return &l.engine.frames
+}
+
+// appendCompressed appends a message to c's client, compressed if that makes it shorter.
+func (l *loop) appendCompressed(dst []byte, c *conn, op wsproto.Opcode, payload []byte) []byte {
+	agreed := &c.deflate.frames.Deflate
+	var w *wsproto.Window
+	if agreed.ServerTakeover {
+		w = &c.deflate.window
+	}
+	start := len(dst)
+	dst = l.engine.deflater.AppendFrame(dst, op, payload, agreed.ServerWindowBits, w)
+	if dst[start]&compressedBit != 0 {
+		l.compressed++
+	}
+	l.countWindows(c)
+	return dst
+}
+
+// compressedBit is RSV1 in a frame's first byte, RFC 7692 section 6.
+const compressedBit = 0x40
+
+// appendOwn appends a frame to c, which has flagTakeover, as its client is sent it: a text message compressed if it is long
+// enough, anything else as it is.
+func (l *loop) appendOwn(dst []byte, c *conn, frame []byte) []byte {
+	h, n, err := wsproto.ParseHeader(frame)
+	if err != nil || h.Op != wsproto.OpText || h.Length < int64(l.engine.cfg.Compression.MinSize) {
+		return append(dst, frame...)
+	}
+	return l.appendCompressed(dst, c, wsproto.OpText, frame[n:n+int(h.Length)])
+}
+
+// countWindows counts the memory that c's windows take by now.
+func (l *loop) countWindows(c *conn) {
+	d := c.deflate
+	if d == nil {
+		return
+	}
+	if now := d.window.Bytes() + c.decoder.WindowBytes(); now != d.kept {
+		l.counters.windowBytes.Add(int64(now - d.kept))
+		d.kept = now
+	}
+}
+
+// forget lets go of what c's messages need: it sends and reads no more of them.
+func (l *loop) forget(c *conn) {
+	if c.deflate != nil {
+		l.counters.windowBytes.Add(int64(-c.deflate.kept))
+	}
+	c.decoder, c.deflate = wsproto.Decoder{}, nil
+	c.flags &^= flagDeflate | flagTakeover
+}

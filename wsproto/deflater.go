@@ -1,0 +1,99 @@
+package wsproto
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// A Deflater compresses messages, RFC 7692 §7.2.1. Any goroutine may use it: compressors are pooled by their window and
+// lent for one message, since each takes about a megabyte.
+type Deflater struct {
+	level int
+	pools [maxWindowBits + 1]sync.Pool // of *compressor, by the bits of the window
+}
+
+// NewDeflater returns a Deflater of a level from 1, the fastest, to 9, the smallest; what is beyond counts as the nearest.
+// The level is that of the largest window: the library has but one for the others.
+func NewDeflater(level int) *Deflater {
+	return &Deflater{level: min(max(level, flate.BestSpeed), flate.BestCompression)}
+}
+
+// AppendFrame appends one whole message as a server sends it, text or binary, compressed with a window of 2^bits bytes (8
+// to 15) if that makes it shorter, else as it is. Without w the frame stands for itself, so that one serves all clients
+// with that window or a larger one; with w, context takeover, it is for w's connection alone, to be sent in this order,
+// and w is brought up to date.
+func (d *Deflater) AppendFrame(dst []byte, op Opcode, payload []byte, bits uint8, w *Window) []byte {
+	return d.append(dst, Header{Fin: true, Op: op}, payload, bits, w)
+}
+
+// AppendMaskedFrame is AppendFrame for a client: the frame is masked with key.
+func (d *Deflater) AppendMaskedFrame(dst []byte, op Opcode, key [4]byte, payload []byte, bits uint8, w *Window) []byte {
+	return d.append(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload, bits, w)
+}
+
+func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
+	c := d.lend(bits)
+	data := c.compress(payload, w)
+	if len(data) < len(payload) {
+		h.RSV = compressedBit
+		if w != nil {
+			w.add(payload, bits)
+		}
+	} else {
+		data = payload
+	}
+	h.Length = int64(len(data))
+	dst = AppendHeader(dst, h)
+	start := len(dst)
+	dst = append(dst, data...)
+	Mask(dst[start:], h.Key, 0)
+	c.out = reuse(c.out)
+	d.pools[bits].Put(c)
+	return dst
+}
+
+// lend takes a compressor out of the pool, or makes one.
+func (d *Deflater) lend(bits uint8) *compressor {
+	if c, ok := d.pools[bits].Get().(*compressor); ok {
+		return c
+	}
+	c := new(compressor)
+	var err error
+	if bits == maxWindowBits {
+		c.w, err = flate.NewWriter(c, d.level)
+	} else {
+		c.w, err = flate.NewWriterWindow(c, 1<<bits)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("wsproto: window of %d bits: %v", bits, err)) // a mistake of the caller's
+	}
+	return c
+}
+
+// A compressor is the library's, with the buffer that it writes to.
+type compressor struct {
+	w   *flate.Writer
+	out []byte
+}
+
+func (c *compressor) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	return len(p), nil
+}
+
+// compress returns payload compressed as one message that may refer to what w holds. It is valid until the next call.
+func (c *compressor) compress(payload []byte, w *Window) []byte {
+	var dict []byte
+	if w != nil {
+		dict = w.b
+	}
+	c.out = c.out[:0]
+	c.w.ResetDict(c, dict)
+	// The errors would be Write's, and it has none.
+	_, _ = c.w.Write(payload)
+	_ = c.w.Flush()
+	// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
+	return c.out[:len(c.out)-4]
+}
