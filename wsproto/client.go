@@ -84,19 +84,19 @@ func ParseResponse(b []byte, key string, offer *DeflateOffer, lim RequestLimits)
 	var up Request // its Upgrade and Connection lists
 	var accept []byte
 	if err == nil && i > 0 {
-		n, err = fields(b, i, lim.MaxHeaders, func(name, value []byte) error {
-			switch {
-			case fold(name, "upgrade"):
+		n, err = fields(b, i, lim.MaxHeaders, func(h header, value []byte) error {
+			switch h {
+			case upgradeHeader:
 				return up.setUpgrade(value)
-			case fold(name, "connection"):
+			case connectionHeader:
 				return up.setConnection(value)
-			case fold(name, "retry-after"):
+			case retryAfterHeader:
 				first(&r.RetryAfter, value)
-			case fold(name, "sec-websocket-extensions"):
+			case extensionsHeader:
 				return line(&up.Extensions, value)
-			case fold(name, "sec-websocket-accept"):
+			case acceptKeyHeader:
 				return once(&accept, value)
-			case fold(name, "sec-websocket-protocol"):
+			case protocolHeader:
 				return once(&r.Protocol, value)
 			}
 			return nil

@@ -460,3 +460,79 @@ func TestValueLen(t *testing.T) {
 		}
 	}
 }
+
+// The search that looks at eight bytes at a time finds what bytes.IndexByte finds, among neighbours that differ in one bit too.
+func TestColonAt(t *testing.T) {
+	for length := range 20 {
+		for at := range length + 1 {
+			for _, other := range []byte{'x', ';', ':' + 0x80, 0x00, 0xFF, '9'} {
+				b := bytes.Repeat([]byte{other}, length)
+				if at < length {
+					b[at] = ':'
+				}
+				for _, again := range []int{at, length - 1} { // a second one behind the first
+					if again > at {
+						b[again] = ':'
+					}
+					want := bytes.IndexByte(b, ':')
+					if want < 0 {
+						want = length
+					}
+					if got := colonAt(b); got != want {
+						t.Fatalf("%q: %d, want %d", b, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Names are compared by words: one wrong byte anywhere is seen, and what differs in case alone is the same.
+func TestFold(t *testing.T) {
+	for _, lower := range []string{
+		"host", "close", "accept", "upgrade", "if-match", "websocket", "connection", "accept-encoding", "sec-websocket-key",
+		"sec-websocket-version", "sec-websocket-extensions",
+	} {
+		for at := range len(lower) {
+			for c := range 256 {
+				if c < ' ' || c == 0x7F {
+					continue // not in what is compared
+				}
+				b := []byte(lower)
+				b[at] = byte(c)
+				if got, want := fold(b, lower), strings.EqualFold(string(b), lower) && c < 0x80; got != want {
+					t.Fatalf("%q and %q: %v, want %v", b, lower, got, want)
+				}
+			}
+		}
+		if b := []byte(strings.ToUpper(lower)); !fold(b, lower) || fold(b[1:], lower) || fold(append(b, 'x'), lower) {
+			t.Errorf("%q", b)
+		}
+	}
+}
+
+// Every header that means something is known by its name in any case, and by no other name.
+func TestHeaderOf(t *testing.T) {
+	names := []string{
+		hostHeader: "Host", originHeader: "Origin", cookieHeader: "Cookie", acceptHeader: "Accept", upgradeHeader: "Upgrade",
+		connectionHeader: "Connection", userAgentHeader: "User-Agent", retryAfterHeader: "Retry-After",
+		authorizationHeader: "Authorization", lastEventIDHeader: "Last-Event-ID", ifNoneMatchHeader: "If-None-Match",
+		contentLengthHeader: "Content-Length", acceptEncodingHeader: "Accept-Encoding", forwardedForHeader: "X-Forwarded-For",
+		transferEncodingHeader: "Transfer-Encoding", keyHeader: "Sec-WebSocket-Key", versionHeader: "Sec-WebSocket-Version",
+		protocolHeader: "Sec-WebSocket-Protocol", extensionsHeader: "Sec-WebSocket-Extensions", acceptKeyHeader: "Sec-WebSocket-Accept",
+	}
+	for want, name := range names[1:] {
+		for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			if got := headerOf([]byte(spelled)); int(got) != want+1 {
+				t.Errorf("%s: %d, want %d", spelled, got, want+1)
+			}
+		}
+		for at := range len(name) {
+			other := []byte(name)
+			other[at]++
+			if got := headerOf(other); got != otherHeader && !strings.EqualFold(names[got], string(other)) {
+				t.Errorf("%s: %s", other, names[got])
+			}
+		}
+	}
+}

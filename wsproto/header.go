@@ -2,76 +2,49 @@ package wsproto
 
 import "bytes"
 
-// set takes in one header line. Lengths are compared first: most headers of a request are none of ours.
-func (r *Request) set(name, value []byte) error {
-	switch len(name) {
-	case 4:
-		if fold(name, "host") {
-			return r.setHost(value)
-		}
-	case 6:
-		switch {
-		case fold(name, "origin"):
-			return once(&r.Origin, value)
-		case fold(name, "cookie"):
-			return once(&r.Cookie, value)
-		case fold(name, "accept"):
-			first(&r.Accept, value)
-		}
-	case 7:
-		if fold(name, "upgrade") {
-			return r.setUpgrade(value)
-		}
-	case 10:
-		switch {
-		case fold(name, "connection"):
-			return r.setConnection(value)
-		case fold(name, "user-agent"):
-			return once(&r.UserAgent, value)
-		}
-	case 13:
-		switch {
-		case fold(name, "authorization"):
-			return once(&r.Authorization, value)
-		case fold(name, "last-event-id"):
-			return once(&r.LastEventID, value)
-		case fold(name, "if-none-match"):
-			first(&r.IfNoneMatch, value)
-		}
-	case 14:
+// set takes in one header line.
+func (r *Request) set(h header, value []byte) error {
+	switch h {
+	case hostHeader:
+		return r.setHost(value)
+	case originHeader:
+		return once(&r.Origin, value)
+	case cookieHeader:
+		return once(&r.Cookie, value)
+	case acceptHeader:
+		first(&r.Accept, value)
+	case upgradeHeader:
+		return r.setUpgrade(value)
+	case connectionHeader:
+		return r.setConnection(value)
+	case userAgentHeader:
+		return once(&r.UserAgent, value)
+	case authorizationHeader:
+		return once(&r.Authorization, value)
+	case lastEventIDHeader:
+		return once(&r.LastEventID, value)
+	case ifNoneMatchHeader:
+		first(&r.IfNoneMatch, value)
+	case contentLengthHeader:
 		// A head with two lengths, or with a length that is no plain 0, is how requests are smuggled.
-		if fold(name, "content-length") {
-			if string(value) != "0" || r.length {
-				return ErrBody
-			}
-			r.length = true
-		}
-	case 15:
-		switch {
-		case fold(name, "accept-encoding"):
-			first(&r.AcceptEncoding, value)
-		case fold(name, "x-forwarded-for"):
-			r.ForwardedFor = value
-		}
-	case 17:
-		switch {
-		case fold(name, "sec-websocket-key"):
-			return once(&r.Key, value)
-		case fold(name, "transfer-encoding"):
+		if string(value) != "0" || r.length {
 			return ErrBody
 		}
-	case 21:
-		if fold(name, "sec-websocket-version") {
-			return once(&r.Version, value)
-		}
-	case 22:
-		if fold(name, "sec-websocket-protocol") {
-			return line(&r.Protocols, value)
-		}
-	case 24:
-		if fold(name, "sec-websocket-extensions") {
-			return line(&r.Extensions, value)
-		}
+		r.length = true
+	case acceptEncodingHeader:
+		first(&r.AcceptEncoding, value)
+	case forwardedForHeader:
+		r.ForwardedFor = value
+	case transferEncodingHeader:
+		return ErrBody
+	case keyHeader:
+		return once(&r.Key, value)
+	case versionHeader:
+		return once(&r.Version, value)
+	case protocolHeader:
+		return line(&r.Protocols, value)
+	case extensionsHeader:
+		return line(&r.Extensions, value)
 	}
 	return nil
 }

@@ -56,7 +56,6 @@ func validKey(key []byte) bool {
 // this value MUST be non-empty strings with characters in the range U+0021 to U+007E not including separator
 // characters [...] and MUST all be unique strings."
 func validProtocols(lines *[4][]byte) bool {
-	var seen [maxProtocols][]byte
 	n := 0
 	for _, line := range lines {
 		if line == nil {
@@ -68,15 +67,9 @@ func validProtocols(lines *[4][]byte) bool {
 			if !ok {
 				break
 			}
-			if n == maxProtocols || !token.holds(elem) {
+			if n == maxProtocols || !token.holds(elem) || n > 0 && among(lines, n, elem) {
 				return false
 			}
-			for _, s := range seen[:n] {
-				if string(s) == string(elem) {
-					return false
-				}
-			}
-			seen[n] = elem
 			n++
 			line = rest
 		}
@@ -85,6 +78,24 @@ func validProtocols(lines *[4][]byte) bool {
 		}
 	}
 	return true
+}
+
+// among reports whether elem is one of the first n elements of lines.
+func among(lines *[4][]byte, n int, elem []byte) bool {
+	for _, line := range lines {
+		for n > 0 {
+			e, rest, ok := element(line)
+			if !ok {
+				break
+			}
+			if string(e) == string(elem) {
+				return true
+			}
+			n--
+			line = rest
+		}
+	}
+	return false
 }
 
 // Protocol returns the first subprotocol in the client's order that is in known, compared case-sensitively, and ""

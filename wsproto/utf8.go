@@ -1,7 +1,5 @@
 package wsproto
 
-import "encoding/binary"
-
 // The states of the UTF-8 automaton (RFC 3629 §4): what may come next. A state's value is the place of its successor
 // in a row of utf8Rows, in bits; utf8Bad is 0, so that whatever a row does not name is bad, and stays bad.
 const (
@@ -55,8 +53,6 @@ var utf8Rows = [256]uint64{
 	f0, l4, l4, l4, f4, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, // F
 }
 
-const highBits = 0x8080808080808080 // set in a word of eight bytes unless all are ASCII
-
 // validUTF8 reports whether p is whole UTF-8 text.
 func validUTF8(p []byte) bool { return stepUTF8(utf8Start, p) == utf8Start }
 
@@ -66,11 +62,18 @@ func stepUTF8(state uint8, p []byte) uint8 {
 	s := uint64(state)
 	for len(p) >= 8 {
 		if s == utf8Start {
-			for len(p) >= 32 && (binary.LittleEndian.Uint64(p)|binary.LittleEndian.Uint64(p[8:])|
-				binary.LittleEndian.Uint64(p[16:])|binary.LittleEndian.Uint64(p[24:]))&highBits == 0 {
-				p = p[32:]
+			for len(p) >= 64 {
+				w := p[:64:64]
+				if (word8(w)|word8(w[8:])|word8(w[16:])|word8(w[24:]))&tops != 0 {
+					break
+				}
+				if (word8(w[32:])|word8(w[40:])|word8(w[48:])|word8(w[56:]))&tops != 0 {
+					p = p[32:]
+					break
+				}
+				p = p[64:]
 			}
-			for len(p) >= 8 && binary.LittleEndian.Uint64(p)&highBits == 0 {
+			for len(p) >= 8 && word8(p)&tops == 0 {
 				p = p[8:]
 			}
 			if len(p) < 8 {
