@@ -18,19 +18,21 @@ echo: build ## a WebSocket echo server on any path of ECHO_LISTEN and nothing el
 test: ## all tests
 	go vet ./...
 	go test -shuffle=on ./...
+	cd wsproto/compare && go vet ./... && go test -shuffle=on ./...
 
 race: ## all tests with the race detector (needs a C compiler)
 	go test -race -shuffle=on ./...
 
 FUZZTIME ?= 20s
 fuzz: ## each fuzz target for FUZZTIME
-	@set -e; for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; done
+	@set -e; for dir in . wsproto/compare; do for pkg in $$(cd $$dir && go list ./...); do \
+		for target in $$(cd $$dir && go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; (cd $$dir && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg); \
+		done; done; done
 
-bench: ## the benchmarks of the codec, then fan-out and memory against a bare write loop (several minutes)
+bench: ## the benchmarks of the codec and of other libraries' for the same work, then fan-out and memory against a bare write loop (several minutes)
 	go test -run '^$$' -bench . -benchmem ./wsproto ./broadcast ./eventloop
+	cd wsproto/compare && go test -run '^$$' -bench . -benchmem .
 	go test -run '^$$' -bench 'Fanout|IdleMemory' -benchtime 1x -timeout 20m ./loadtest
 
 lint: ## formatting, vet, staticcheck, tidy modules
@@ -38,6 +40,7 @@ lint: ## formatting, vet, staticcheck, tidy modules
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
+	cd wsproto/compare && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
 
 clean:
 	rm -rf bin
