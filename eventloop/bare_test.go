@@ -123,7 +123,7 @@ func TestOneContinuationHoweverManyTicks(t *testing.T) {
 // A million times this, and what the shard and gnet hold, is the memory of a million idle clients; a size class of the
 // allocator does not matter, since they lie in chunks. Two 64-byte cache lines hold what a write touches.
 func TestSizeOfConn(t *testing.T) {
-	if n := unsafe.Sizeof(conn{}); n > 88 {
+	if n := unsafe.Sizeof(conn{}); n > 80 {
 		t.Errorf("%d bytes", n)
 	}
 }

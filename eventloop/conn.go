@@ -11,9 +11,8 @@ import (
 type conn struct {
 	gc      gnet.Conn
 	loop    *loop
-	head    *[]byte         // what has come of an unfinished request; nil = nothing
 	decoder wsproto.Decoder // of what comes after the upgrade
-	deflate *deflation      // nil = nothing is kept for compressed messages
+	aside   *aside          // nil = nothing, as nearly always
 	slot    uint32          // its place in the loop, and its name at the shard
 	fd      int32
 
@@ -29,6 +28,16 @@ type conn struct {
 	code   wsproto.StatusCode
 	state  connState
 	flags  connFlags
+}
+
+// An aside is what few connections hold, and none while it is idle, unless it remembers messages.
+type aside struct {
+	head []byte // what has come of an unfinished request; before the upgrade
+
+	// For compressed messages; see deflate.go.
+	frames wsproto.Config // for the client's messages; holds what was agreed on
+	window wsproto.Window // what the client remembers of what it was sent; empty without context takeover
+	kept   int            // bytes of the windows of both sides, as they are counted
 }
 
 type connState uint8

@@ -2,15 +2,8 @@ package eventloop
 
 import "tickcast/wsproto"
 
-// A deflation is what a connection keeps for its compressed messages. Most have none: without context takeover nothing is
-// kept, and flagDeflate says all that there is to know.
-type deflation struct {
-	frames wsproto.Config // for the client's messages; holds what was agreed on
-	window wsproto.Window // what the client remembers of what it was sent; empty without context takeover
-	kept   int            // bytes of the windows of both sides, as they are counted
-}
-
-// deflate notes what was agreed on with c's client, after the upgrade.
+// deflate notes what was agreed on with c's client, after the upgrade. Without context takeover nothing has to be kept, and
+// flagDeflate says all that there is to know.
 func (l *loop) deflate(c *conn, d wsproto.Deflate) {
 	if !d.Agreed() {
 		return
@@ -21,7 +14,7 @@ func (l *loop) deflate(c *conn, d wsproto.Deflate) {
 		c.flags |= flagTakeover
 	}
 	if d.ServerTakeover || d.ClientTakeover || echo {
-		c.deflate = &deflation{
+		c.aside = &aside{
 			frames: wsproto.Config{MaxMessage: l.engine.frames.MaxMessage, Deflate: d, Inflater: &l.inflater},
 		}
 	}
@@ -30,8 +23,8 @@ func (l *loop) deflate(c *conn, d wsproto.Deflate) {
 // framesOf returns the configuration for decoding what c's client sends.
 func (l *loop) framesOf(c *conn) *wsproto.Config {
 	switch {
-	case c.deflate != nil:
-		return &c.deflate.frames
+	case c.aside != nil:
+		return &c.aside.frames
 	case c.flags&flagDeflate != 0:
 		return &l.inflating
 	}
@@ -40,10 +33,10 @@ func (l *loop) framesOf(c *conn) *wsproto.Config {
 
 // appendCompressed appends a message to c's client, compressed if that makes it shorter.
 func (l *loop) appendCompressed(dst []byte, c *conn, op wsproto.Opcode, payload []byte) []byte {
-	agreed := &c.deflate.frames.Deflate
+	agreed := &c.aside.frames.Deflate
 	var w *wsproto.Window
 	if agreed.ServerTakeover {
-		w = &c.deflate.window
+		w = &c.aside.window
 	}
 	start := len(dst)
 	dst = l.engine.deflater.AppendFrame(dst, op, payload, agreed.ServerWindowBits, w)
@@ -69,21 +62,21 @@ func (l *loop) appendOwn(dst []byte, c *conn, frame []byte) []byte {
 
 // countWindows counts the memory that c's windows take by now.
 func (l *loop) countWindows(c *conn) {
-	d := c.deflate
-	if d == nil {
+	a := c.aside
+	if a == nil {
 		return
 	}
-	if now := d.window.Bytes() + c.decoder.WindowBytes(); now != d.kept {
-		l.counters.windowBytes.Add(int64(now - d.kept))
-		d.kept = now
+	if now := a.window.Bytes() + c.decoder.WindowBytes(); now != a.kept {
+		l.counters.windowBytes.Add(int64(now - a.kept))
+		a.kept = now
 	}
 }
 
-// forget lets go of what c's messages need: it sends and reads no more of them.
+// forget lets go of what c's requests and messages need: it sends and reads no more of them.
 func (l *loop) forget(c *conn) {
-	if c.deflate != nil {
-		l.counters.windowBytes.Add(int64(-c.deflate.kept))
+	if c.aside != nil {
+		l.counters.windowBytes.Add(int64(-c.aside.kept))
 	}
-	c.decoder, c.deflate = wsproto.Decoder{}, nil
+	c.decoder, c.aside = wsproto.Decoder{}, nil
 	c.flags &^= flagDeflate | flagTakeover
 }

@@ -17,7 +17,7 @@
 //
 //   - A connection belongs to one loop. Nothing of it is touched elsewhere; other goroutines post a task.
 //   - OnTraffic takes every byte that gnet has. What is incomplete goes into a buffer of its exact size.
-//   - An idle connection holds no buffer: 88 bytes here, 40 in its shard, and what gnet keeps.
+//   - An idle connection holds no buffer: 80 bytes here, 40 in its shard, and what gnet keeps.
 //   - Nothing is given to gnet while it has bytes of that connection waiting, except answers, and those are bounded.
 //
 // # Why

@@ -198,7 +198,7 @@ func TestNextOfEverythingLeavesNoInboundRing(t *testing.T) {
 	eventually(t, "both halves are there", func() bool {
 		n := 0
 		s.onConns(func(_ *loop, c *conn) {
-			if c.head != nil || !c.decoder.Idle() {
+			if c.aside != nil || !c.decoder.Idle() {
 				n++
 			}
 		})

@@ -40,9 +40,9 @@ func newPage(p Page) *page {
 
 // readRequests takes what came before an upgrade: requests for pages, one after the other, or the opening handshake.
 func (l *loop) readRequests(c *conn, b []byte) {
-	if c.head != nil {
-		*c.head = append(*c.head, b...)
-		b = *c.head
+	if c.aside != nil {
+		c.aside.head = append(c.aside.head, b...)
+		b = c.aside.head
 	}
 	for len(b) > 0 && c.state == stateRequest {
 		r, n, err := wsproto.ParseRequest(b, l.engine.requests)
@@ -51,17 +51,16 @@ func (l *loop) readRequests(c *conn, b []byte) {
 			return
 		}
 		if n == 0 {
-			if c.head == nil || len(*c.head) != len(b) {
-				head := bytes.Clone(b)
-				c.head = &head
+			if c.aside == nil {
+				c.aside = &aside{head: bytes.Clone(b)}
 			}
 			return
 		}
 		b = b[n:]
+		c.aside = nil
 		l.requests++
 		l.serve(c, &r)
 	}
-	c.head = nil // if c is gone, this writes to a slot that is free
 	if len(b) > 0 && c.state == stateOpen {
 		l.readFrames(c, b)
 	}

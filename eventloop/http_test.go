@@ -178,7 +178,7 @@ func TestRequestByteByByte(t *testing.T) {
 	c.dripped(masked(wsproto.OpText, `{"op":"ping","id":7}`))
 	c.expect(`{"op":"ack","id":7`)
 	s.onConns(func(_ *loop, c *conn) {
-		if c.head != nil || !c.decoder.Idle() {
+		if c.aside != nil || !c.decoder.Idle() {
 			t.Error("the open connection holds a buffer")
 		}
 	})

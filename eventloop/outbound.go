@@ -205,7 +205,7 @@ func (l *loop) fail(c *conn, code wsproto.StatusCode, reason string) {
 
 // linger ends our side of the connection and waits for the client to end its own.
 func (l *loop) linger(c *conn) {
-	c.state, c.since, c.head = stateLinger, l.now, nil
+	c.state, c.since = stateLinger, l.now
 	l.forget(c)
 	l.schedule(c, l.now+l.times.closing)
 	if !l.checkBehind(c) {

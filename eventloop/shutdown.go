@@ -56,7 +56,7 @@ func (l *loop) end() {
 		case stateRequest:
 			if c.flags&flagBehind != 0 { // its response is on the way
 				l.linger(c)
-			} else if c.head == nil { // between requests
+			} else if c.aside == nil { // between requests
 				l.drop(c)
 			}
 		}

@@ -88,7 +88,7 @@ func TestNewConnectionsDuringShutdown(t *testing.T) {
 	eventually(t, "the halves are there", func() bool {
 		n := 0
 		s.onConns(func(_ *loop, c *conn) {
-			if c.head != nil {
+			if c.aside != nil {
 				n++
 			}
 		})

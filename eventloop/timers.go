@@ -96,7 +96,7 @@ func (l *loop) fire(until time.Time) (more bool) {
 func (l *loop) timeout(c *conn) {
 	switch c.state {
 	case stateRequest:
-		if c.head != nil {
+		if c.aside != nil {
 			l.refuse(c, status408, "the request did not arrive in time")
 		} else { // nothing was asked, or all of it answered
 			l.drop(c)
