@@ -93,13 +93,25 @@ func (l *loop) serve(c *conn, r *wsproto.Request) {
 		return
 	}
 	head, body := p.full, p.body
-	if bytes.Equal(r.IfNoneMatch, p.etag) {
+	if holds(r.IfNoneMatch, p.etag) {
 		head, body = p.notModified, nil
 	}
 	if !get {
 		body = nil
 	}
 	l.respond(c, r.KeepAlive(), head, body)
+}
+
+// holds reports whether the value of If-None-Match names etag, which has no comma, by the weak comparison of RFC 9110 section
+// 8.8.3.2; * names every page.
+func holds(value, etag []byte) bool {
+	for tag := range bytes.SplitSeq(value, []byte(",")) {
+		tag = bytes.Trim(tag, " \t")
+		if string(tag) == "*" || bytes.Equal(bytes.TrimPrefix(tag, []byte("W/")), etag) {
+			return true
+		}
+	}
+	return false
 }
 
 // respond writes a response and gets ready for the next request, or ends the connection.

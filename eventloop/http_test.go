@@ -58,6 +58,8 @@ func TestHTTPAnswers(t *testing.T) {
 		{"page by HEAD", "HEAD / HTTP/1.1\r\nHost: test\r\n\r\n", 200, "Content-Length: 39|Etag: " + etag, "-", false},
 		{"page with a query", get("/?v=1"), 200, "Etag: " + etag, page, false},
 		{"page that the client holds", get("/", "If-None-Match: "+etag), 304, "Etag: " + etag + "|Cache-Control: no-cache", "-", false},
+		{"page that the client holds among others", get("/", `If-None-Match: "old", W/`+etag), 304, "", "-", false},
+		{"page that the client holds in any form", get("/", "If-None-Match: *"), 304, "", "-", false},
 		{"page that the client held", get("/", `If-None-Match: "old"`), 200, "Etag: " + etag, page, false},
 		{"Connection: close", get("/", "Connection: close"), 200, "Connection: close", page, true},
 		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", 200, "Connection: close", page, true},

@@ -99,7 +99,8 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 		delete(w.heads, i)
 	}
 	key := handshakeKey(w.fleet.seed, w.index(int(i)))
-	r, n, err := wsproto.ParseResponse(b, string(key[:]), nil, wsproto.RequestLimits{})
+	req := w.fleet.target.request(string(key[:]))
+	r, n, err := wsproto.ParseResponse(b, &req, wsproto.RequestLimits{})
 	switch {
 	case err != nil:
 		w.end(i, Fault{Kind: FaultHandshake})

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tickcast/wsproto"
 )
 
 // index returns the fleet-wide number of the worker's client in slot i. Slots are dealt out round robin, so that the
@@ -89,7 +91,7 @@ func (w *worker) connected(i int32) {
 	}
 	c.state = stateUpgrading
 	key := handshakeKey(w.fleet.seed, w.index(int(i)))
-	w.out = w.fleet.target.appendRequest(w.out[:0], string(key[:]))
+	w.out = wsproto.AppendRequest(w.out[:0], w.fleet.target.request(string(key[:])))
 	w.send(i, w.out)
 }
 

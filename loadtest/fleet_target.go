@@ -54,11 +54,9 @@ func resolveTarget(ctx context.Context, raw string) (target, error) {
 	}, nil
 }
 
-// appendRequest appends the opening handshake of the client whose key is given.
-func (t *target) appendRequest(dst []byte, key string) []byte {
-	return wsproto.AppendRequest(dst, wsproto.ClientRequest{
-		Host: t.host, Path: t.path, Key: key, Protocols: offered,
-	})
+// request is the opening handshake of the client whose key is given.
+func (t *target) request(key string) wsproto.ClientRequest {
+	return wsproto.ClientRequest{Host: t.host, Path: t.path, Key: key, Protocols: offered}
 }
 
 var offered = []string{Subprotocol}

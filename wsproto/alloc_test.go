@@ -20,6 +20,7 @@ func TestNoAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req := &ClientRequest{Key: string(parsed.Key), Protocols: []string{"superchat", "chat"}}
 	response := AppendUpgrade(nil, parsed.Key, "chat", Deflate{})
 	known := []string{"tickcast.v1.raw", "tickcast.v1.json"}
 	var d Decoder
@@ -73,7 +74,7 @@ func TestNoAllocations(t *testing.T) {
 		}},
 		{"AppendUpgrade", func() { dst = AppendUpgrade(dst[:0], parsed.Key, "tickcast.v1.json", Deflate{}) }},
 		{"ParseResponse", func() {
-			if r, _, err := ParseResponse(response, sampleKey, nil, RequestLimits{}); r.Status != 101 || err != nil {
+			if r, _, err := ParseResponse(response, req, RequestLimits{}); r.Status != 101 || err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -3,6 +3,7 @@ package wsproto
 import (
 	"bytes"
 	"errors"
+	"slices"
 )
 
 // ClientRequest is the opening handshake that a client sends, RFC 6455 §4.1.
@@ -53,27 +54,27 @@ func appendField(dst []byte, name, value string) []byte {
 // What is wrong with a server's answer, RFC 6455 §4.1; from [ParseResponse].
 var (
 	ErrStatusLine         = errors.New("wsproto: malformed status line")                              // RFC 9112 §4
-	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket")                // 2.
+	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket alone")          // 2.
 	ErrResponseConnection = errors.New("wsproto: response without Connection: Upgrade")               // 3.
 	ErrAccept             = errors.New("wsproto: Sec-WebSocket-Accept does not answer the key")       // 4.
 	ErrResponseExtension  = errors.New("wsproto: response with an extension that was not offered so") // 5., RFC 7692 §7.1
-	ErrResponseProtocol   = errors.New("wsproto: malformed Sec-WebSocket-Protocol in response")       // 6., §11.3.4
+	ErrResponseProtocol   = errors.New("wsproto: response with a subprotocol that was not offered")   // 6.
 )
 
 // Response is the head of a server's answer. All slices point into the bytes that [ParseResponse] was given.
 type Response struct {
 	Status     int     // 101: the connection is a WebSocket from here on
 	Minor      uint8   // the 1 of HTTP/1.1
-	Protocol   []byte  // the subprotocol, nil if none; whether it was asked for is the caller's to check
+	Protocol   []byte  // the subprotocol, one of those that were offered; nil if none
 	Deflate    Deflate // what was agreed on
 	RetryAfter []byte  // of a refusal, as sent
 }
 
 // ParseResponse reads the response head at the start of b and returns its length in bytes, empty line included; n ==
-// 0 without an error means that b ends inside the head. A status of 101 is held to RFC 6455 §4.1 with key, the
-// Sec-WebSocket-Key that was sent, and to the offer of permessage-deflate if there was one; of any other status only the
-// syntax is checked, and its body is left in b.
-func ParseResponse(b []byte, key string, offer *DeflateOffer, lim RequestLimits) (r Response, n int, err error) {
+// 0 without an error means that b ends inside the head. A status of 101 is held to RFC 6455 §4.1 and RFC 7692 §7.1 as the
+// answer to req, whose Key, Protocols and Deflate count; of any other status only the syntax is checked, and its body is
+// left in b.
+func ParseResponse(b []byte, req *ClientRequest, lim RequestLimits) (r Response, n int, err error) {
 	lim = lim.withDefaults()
 	full := len(b) >= lim.MaxBytes
 	b = b[:min(len(b), lim.MaxBytes)]
@@ -81,13 +82,13 @@ func ParseResponse(b []byte, key string, offer *DeflateOffer, lim RequestLimits)
 	if err == ErrRequestLine {
 		err = ErrStatusLine
 	}
-	var up Request // its Upgrade and Connection lists
-	var accept []byte
+	var up Request // its Connection list and extensions
+	var upgrade, accept []byte
 	if err == nil && i > 0 {
 		n, err = fields(b, i, lim.MaxHeaders, func(h header, value []byte) error {
 			switch h {
 			case upgradeHeader:
-				return up.setUpgrade(value)
+				return once(&upgrade, value)
 			case connectionHeader:
 				return up.setConnection(value)
 			case retryAfterHeader:
@@ -111,16 +112,16 @@ func ParseResponse(b []byte, key string, offer *DeflateOffer, lim RequestLimits)
 	if r.Status == 101 {
 		var room [28]byte
 		switch {
-		case !up.Upgrade:
+		case !fold(upgrade, "websocket"):
 			err = ErrResponseUpgrade
 		case !up.ConnectionUpgrade:
 			err = ErrResponseConnection
-		case !bytes.Equal(accept, appendAccept(room[:0], []byte(key))):
+		case !bytes.Equal(accept, appendAccept(room[:0], []byte(req.Key))):
 			err = ErrAccept
-		case r.Protocol != nil && !token.holds(r.Protocol):
+		case r.Protocol != nil && !slices.Contains(req.Protocols, string(r.Protocol)):
 			err = ErrResponseProtocol
 		default:
-			r.Deflate, err = offer.accepted(&up.Extensions)
+			r.Deflate, err = req.Deflate.accepted(&up.Extensions)
 		}
 		if err != nil {
 			return Response{}, 0, err

@@ -25,7 +25,8 @@ func TestAppendRequest(t *testing.T) {
 // What this package's client asks, this package's server answers, and the client accepts.
 func TestHandshakeRoundTrip(t *testing.T) {
 	for _, protocols := range [][]string{nil, {"a"}, {"x", "b", "a"}} {
-		in := AppendRequest(nil, ClientRequest{Host: "localhost", Key: sampleKey, Protocols: protocols})
+		req := &ClientRequest{Host: "localhost", Key: sampleKey, Protocols: protocols}
+		in := AppendRequest(nil, *req)
 		r, n, err := ParseRequest(in, RequestLimits{})
 		if err != nil || n != len(in) || string(r.Target) != "/" {
 			t.Fatalf("%q: %d, %v", in, n, err)
@@ -36,12 +37,12 @@ func TestHandshakeRoundTrip(t *testing.T) {
 		want := r.Protocol([]string{"a", "b"})
 		out := AppendUpgrade(nil, r.Key, want, Deflate{})
 		frame := AppendFrame(out, OpText, []byte("early"))
-		resp, n, err := ParseResponse(frame, sampleKey, nil, RequestLimits{})
+		resp, n, err := ParseResponse(frame, req, RequestLimits{})
 		if err != nil || n != len(out) || resp.Status != 101 || string(resp.Protocol) != want || resp.Minor != 1 {
 			t.Fatalf("%q: %+v, %d, %v", out, resp, n, err)
 		}
 		for n := range len(out) {
-			if resp, used, err := ParseResponse(out[:n], sampleKey, nil, RequestLimits{}); used != 0 || err != nil || resp.Status != 0 {
+			if resp, used, err := ParseResponse(out[:n], req, RequestLimits{}); used != 0 || err != nil || resp.Status != 0 {
 				t.Fatalf("the first %d bytes: %+v, %d, %v", n, resp, used, err)
 			}
 		}
@@ -64,6 +65,9 @@ func TestParseResponse(t *testing.T) {
 		{"101 with a protocol", line + upgrade + connection + accept + "Sec-WebSocket-Protocol: a\r\n\r\n", 101, nil},
 		{"no Upgrade", line + connection + accept + "\r\n", 0, ErrResponseUpgrade},
 		{"another Upgrade", line + "Upgrade: h2c\r\n" + connection + accept + "\r\n", 0, ErrResponseUpgrade},
+		{"Upgrade in a list", line + "Upgrade: h2c, websocket\r\n" + connection + accept + "\r\n", 0, ErrResponseUpgrade},
+		{"Upgrade with a version", line + "Upgrade: websocket/13\r\n" + connection + accept + "\r\n", 0, ErrResponseUpgrade},
+		{"Upgrade twice", line + upgrade + upgrade + connection + accept + "\r\n", 0, ErrDuplicate},
 		{"no Connection", line + upgrade + accept + "\r\n", 0, ErrResponseConnection},
 		{"no Accept", line + upgrade + connection + "\r\n", 0, ErrAccept},
 		{"wrong Accept", line + upgrade + connection + "Sec-WebSocket-Accept: " + sampleKey + "\r\n\r\n", 0, ErrAccept},
@@ -71,6 +75,8 @@ func TestParseResponse(t *testing.T) {
 		{"two Accepts", line + upgrade + connection + accept + accept + "\r\n", 0, ErrDuplicate},
 		{"two protocols", line + "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a\r\n", 0, ErrDuplicate},
 		{"list of protocols", line + upgrade + connection + accept + "Sec-WebSocket-Protocol: a, b\r\n\r\n", 0, ErrResponseProtocol},
+		{"a protocol that was not offered", line + upgrade + connection + accept + "Sec-WebSocket-Protocol: c\r\n\r\n", 0, ErrResponseProtocol},
+		{"a protocol in another case", line + upgrade + connection + accept + "Sec-WebSocket-Protocol: A\r\n\r\n", 0, ErrResponseProtocol},
 		{"empty protocol", line + upgrade + connection + accept + "Sec-WebSocket-Protocol:\r\n\r\n", 0, ErrResponseProtocol},
 		{"an extension", line + upgrade + connection + accept + "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 0, ErrResponseExtension},
 
@@ -82,7 +88,7 @@ func TestParseResponse(t *testing.T) {
 		{"bare CR", "HTTP/1.1 101\rx", 0, ErrBareCR},
 		{"bad header", "HTTP/1.1 101 \r\nUpgrade : websocket\r\n\r\n", 0, ErrHeaderName},
 		{"bad list", "HTTP/1.1 101 \r\nConnection: a b\r\n\r\n", 0, ErrTokenList},
-		{"bad Upgrade", "HTTP/1.1 101 \r\nUpgrade: a b\r\n\r\n", 0, ErrTokenList},
+		{"bad Upgrade", "HTTP/1.1 101 \r\nUpgrade: a b\r\n\r\n", 0, ErrResponseUpgrade},
 		{"no HTTP", "ICY 200 OK\r\n", 0, ErrStatusLine},
 		{"HTTP/2", "HTTP/2 200\r\n", 0, ErrHTTPVersion},
 		{"no space before the status", "HTTP/1.1\t200 OK\r\n", 0, ErrStatusLine},
@@ -98,7 +104,7 @@ func TestParseResponse(t *testing.T) {
 		{"unfinished head", line + upgrade, 0, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			r, n, err := ParseResponse([]byte(row.in), sampleKey, nil, RequestLimits{})
+			r, n, err := ParseResponse([]byte(row.in), &ClientRequest{Key: sampleKey, Protocols: []string{"a", "b"}}, RequestLimits{})
 			if err != row.want && !errors.Is(err, row.want) {
 				t.Fatalf("error %v, want %v", err, row.want)
 			}
@@ -112,7 +118,7 @@ func TestParseResponse(t *testing.T) {
 			}
 		})
 	}
-	r, _, err := ParseResponse([]byte("HTTP/1.1 503 x\r\nRetry-After: 5\r\n\r\n"), "", nil, RequestLimits{})
+	r, _, err := ParseResponse([]byte("HTTP/1.1 503 x\r\nRetry-After: 5\r\n\r\n"), &ClientRequest{}, RequestLimits{})
 	if err != nil || !bytes.Equal(r.RetryAfter, []byte("5")) {
 		t.Errorf("Retry-After %q, %v", r.RetryAfter, err)
 	}

@@ -85,6 +85,11 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 			if err != nil || !bytes.Equal(std, payload) {
 				t.Fatalf("message %d: compress/flate: %d bytes became %d, %v", i, len(payload), len(std), err)
 			}
+			// No block has BFINAL, so none has to be padded: the stream goes on.
+			open := stdflate.NewReaderDict(bytes.NewReader(append(bytes.Clone(frame[n:]), deflateTail[:4]...)), history)
+			if _, err := io.ReadAll(open); err != io.ErrUnexpectedEOF {
+				t.Fatalf("message %d ends the stream: %v", i, err)
+			}
 			if takeover {
 				history = append(history, payload...)
 				history = history[max(0, len(history)-1<<bits):]

@@ -33,6 +33,7 @@
 //     them, and are the same however the stream was cut.
 //   - No input makes this package panic, or hold more than the configured limit plus one control frame, and an eighth of
 //     the limit for a message that compressing has made longer.
+//   - docs/strictness.md lists the rules of the RFCs one by one, with the test that holds each; TestStrictness holds the list.
 //   - Nothing is shared between values but what says so, so any number of goroutines may work, each on its own Decoder.
 //
 // # Why

@@ -144,9 +144,10 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		lim := RequestLimits{MaxBytes: 1024, MaxHeaders: 20}
-		r, n, err := ParseResponse(in, sampleKey, nil, lim)
+		req := &ClientRequest{Key: sampleKey, Protocols: []string{"a", "b"}}
+		r, n, err := ParseResponse(in, req, lim)
 		for cut := range len(in) + 1 {
-			if _, m, e := ParseResponse(in[:cut], sampleKey, nil, lim); (m > 0 || e != nil) && (m != n || e != err) {
+			if _, m, e := ParseResponse(in[:cut], req, lim); (m > 0 || e != nil) && (m != n || e != err) {
 				t.Fatalf("%q: %d, %v; but %d bytes give %d, %v", in, n, err, cut, m, e)
 			}
 		}

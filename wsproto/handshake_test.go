@@ -140,6 +140,7 @@ var badRequests = []struct {
 	{"list of Content-Lengths", "POST / HTTP/1.1\r\nContent-Length: 0, 0\r\n<!>\r\n", ErrBody},
 	{"two Content-Lengths", "POST / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n<!>\r\n", ErrBody},
 	{"chunked", "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n<!>\r\n", ErrBody},
+	{"chunked and Content-Length", "POST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n<!>\r\n", ErrBody},
 	{"identity", "POST / HTTP/1.1\r\nTransfer-encoding: identity\r\n<!>\r\n", ErrBody},
 	{"empty Transfer-Encoding", "POST / HTTP/1.0\r\nTransfer-Encoding:\r\n<!>\r\n", ErrBody},
 

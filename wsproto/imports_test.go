@@ -21,6 +21,7 @@ func TestImports(t *testing.T) {
 		"fmt":             true,
 		"io":              true,
 		"math/bits":       true,
+		"slices":          true,
 		"sync":            true,
 		"unicode/utf8":    true,
 

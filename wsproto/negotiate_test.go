@@ -144,6 +144,14 @@ func TestDeflateAnswers(t *testing.T) {
 		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate|permessage-deflate", Deflate{}, ErrResponseExtension},
 		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate;", Deflate{}, ErrResponseExtension},
 		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; foo", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_max_window_bits", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_max_window_bits=7", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_max_window_bits=16", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_max_window_bits=09", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_no_context_takeover=1", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; client_no_context_takeover=1", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_no_context_takeover; server_no_context_takeover", Deflate{}, ErrResponseExtension},
+		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9", Deflate{}, ErrResponseExtension},
 		{&DeflateOffer{}, "permessage-deflate", "permessage-deflate; client_max_window_bits=15", Deflate{}, ErrResponseExtension},
 		{&DeflateOffer{ClientWindowBits: 15}, "permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits", Deflate{}, ErrResponseExtension},
 		{&DeflateOffer{ClientWindowBits: 9}, "permessage-deflate; client_max_window_bits=9", "permessage-deflate; client_max_window_bits=10", Deflate{}, ErrResponseExtension},
@@ -161,7 +169,7 @@ func TestDeflateAnswers(t *testing.T) {
 				answer = strings.Replace(answer, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: "+l+"\r\n\r\n", 1)
 			}
 		}
-		r, _, err := ParseResponse([]byte(answer), sampleKey, row.offer, RequestLimits{})
+		r, _, err := ParseResponse([]byte(answer), &ClientRequest{Key: sampleKey, Deflate: row.offer}, RequestLimits{})
 		if err != row.err || r.Deflate != row.want {
 			t.Errorf("%q answered by %q: %+v, %v; want %+v, %v", row.header, row.answer, r.Deflate, err, row.want, row.err)
 		}
@@ -182,7 +190,7 @@ func TestDeflateAgreement(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := r.Deflate(&p)
-			resp, _, err := ParseResponse(AppendUpgrade(nil, r.Key, "", d), sampleKey, &offer, RequestLimits{})
+			resp, _, err := ParseResponse(AppendUpgrade(nil, r.Key, "", d), &ClientRequest{Key: sampleKey, Deflate: &offer}, RequestLimits{})
 			if err != nil {
 				t.Fatalf("%+v, %+v: %v", p, offer, err)
 			}

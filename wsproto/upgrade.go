@@ -39,17 +39,10 @@ func (r *Request) CheckUpgrade() error {
 	return nil
 }
 
-// validKey reports whether key is the canonical base64 of 16 bytes: 22 digits, the last of which has four bits left
-// over that must be zero, and two signs of padding.
+// validKey reports whether key is base64 of 16 bytes: 22 digits and two signs of padding. Four bits of the last digit are left
+// over, and need not be zero: they are not in the RFC's own example, §4.1 7.
 func validKey(key []byte) bool {
-	if len(key) != 24 || key[22] != '=' || key[23] != '=' || !base64Bytes.holds(key[:22]) {
-		return false
-	}
-	switch key[21] {
-	case 'A', 'Q', 'g', 'w':
-		return true
-	}
-	return false
+	return len(key) == 24 && key[22] == '=' && key[23] == '=' && base64Bytes.holds(key[:22])
 }
 
 // validProtocols reports whether all lines together are a list of tokens, none twice: "The elements that comprise
