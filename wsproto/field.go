@@ -295,23 +295,25 @@ func valueLen(b []byte) int {
 
 func inValue(c byte) bool { return c >= ' ' && c != 0x7F || c == '\t' }
 
-// fold reports whether b, of which no byte is a control character, equals lower without regard to case. lower consists of
-// small letters and hyphens, at least four: those are the bytes that b's own become when their bit 5 is set.
+// fold reports whether b equals lower without regard to case. lower consists of small letters and hyphens, at least four.
 func fold(b []byte, lower string) bool {
 	n := len(lower)
 	if len(b) != n {
 		return false
 	}
 	if n < 8 {
-		return word4(b)|0x20202020 == word4(lower) && word4(b[n-4:])|0x20202020 == word4(lower[n-4:])
+		return folds(uint64(word4(b)), uint64(word4(lower))) && folds(uint64(word4(b[n-4:])), uint64(word4(lower[n-4:])))
 	}
 	for i := 0; i < n-8; i += 8 {
-		if word8(b[i:])|0x20*ones != word8(lower[i:]) {
+		if !folds(word8(b[i:]), word8(lower[i:])) {
 			return false
 		}
 	}
-	return word8(b[n-8:])|0x20*ones == word8(lower[n-8:])
+	return folds(word8(b[n-8:]), word8(lower[n-8:]))
 }
+
+// folds is fold for words. Bit 5 of a byte may differ where lower has a letter: those have bit 6, and the hyphen has not.
+func folds(x, lower uint64) bool { return (x^lower)&^(lower>>1&(0x20*ones)) == 0 }
 
 // word8 is the first eight bytes of s, little-endian.
 func word8[S string | []byte](s S) uint64 {

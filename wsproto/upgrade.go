@@ -60,7 +60,7 @@ func validProtocols(lines *[4][]byte) bool {
 			if !ok {
 				break
 			}
-			if n == maxProtocols || !token.holds(elem) || n > 0 && among(lines, n, elem) {
+			if n == maxProtocols || !token.holds(elem) {
 				return false
 			}
 			n++
@@ -70,25 +70,30 @@ func validProtocols(lines *[4][]byte) bool {
 			return false // "1#token": at least one
 		}
 	}
-	return true
+	return n < 2 || unique(lines)
 }
 
-// among reports whether elem is one of the first n elements of lines.
-func among(lines *[4][]byte, n int, elem []byte) bool {
+// unique reports whether no element of lines, which have at most maxProtocols, comes twice.
+func unique(lines *[4][]byte) bool {
+	var seen [maxProtocols][]byte
+	n := 0
 	for _, line := range lines {
-		for n > 0 {
-			e, rest, ok := element(line)
+		for {
+			elem, rest, ok := element(line)
 			if !ok {
 				break
 			}
-			if string(e) == string(elem) {
-				return true
+			for _, s := range seen[:n] {
+				if string(s) == string(elem) {
+					return false
+				}
 			}
-			n--
+			seen[n] = elem
+			n++
 			line = rest
 		}
 	}
-	return false
+	return true
 }
 
 // Protocol returns the first subprotocol in the client's order that is in known, compared case-sensitively, and ""
