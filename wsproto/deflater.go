@@ -33,9 +33,25 @@ func (d *Deflater) AppendMaskedFrame(dst []byte, op Opcode, key [4]byte, payload
 	return d.append(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload, bits, w)
 }
 
+// What the library's fast compressors do with little, be it in the size of a payload: they store it as it is, or they do
+// not look at what came before. Bringing them a window would take most of the time for nothing.
+const (
+	storedSize = 32  // bytes: stored up to this size
+	aloneSize  = 127 // bytes: compressed without regard to the window up to this size
+	fastLevels = 6   // these and all windows below the largest have a fast compressor
+)
+
 func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
+	fast := bits < maxWindowBits || d.level <= fastLevels
+	if fast && len(payload) <= storedSize {
+		return appendPayload(dst, h, payload)
+	}
+	var history []byte
+	if w != nil && !(fast && len(payload) <= aloneSize) {
+		history = w.b
+	}
 	c := d.lend(bits)
-	data := c.compress(payload, w)
+	data := c.compress(payload, history)
 	if len(data) < len(payload) {
 		h.RSV = compressedBit
 		if w != nil {
@@ -44,18 +60,27 @@ func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *W
 	} else {
 		data = payload
 	}
-	h.Length = int64(len(data))
-	dst = AppendHeader(dst, h)
-	start := len(dst)
-	dst = append(dst, data...)
-	Mask(dst[start:], h.Key, 0)
+	dst = appendPayload(dst, h, data)
 	c.out = reuse(c.out)
 	d.pools[bits].Put(c)
 	return dst
 }
 
+// appendPayload appends a frame with h's bits and key.
+func appendPayload(dst []byte, h Header, payload []byte) []byte {
+	h.Length = int64(len(payload))
+	dst = AppendHeader(dst, h)
+	start := len(dst)
+	dst = append(dst, payload...)
+	Mask(dst[start:], h.Key, 0)
+	return dst
+}
+
 // lend takes a compressor out of the pool, or makes one.
 func (d *Deflater) lend(bits uint8) *compressor {
+	if bits < minWindowBits || bits > maxWindowBits {
+		panic(fmt.Sprintf("wsproto: window of %d bits", bits)) // a mistake of the caller's
+	}
 	if c, ok := d.pools[bits].Get().(*compressor); ok {
 		return c
 	}
@@ -67,7 +92,7 @@ func (d *Deflater) lend(bits uint8) *compressor {
 		c.w, err = flate.NewWriterWindow(c, 1<<bits)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("wsproto: window of %d bits: %v", bits, err)) // a mistake of the caller's
+		panic(fmt.Sprintf("wsproto: level %d, window of %d bits: %v", d.level, bits, err)) // the library takes all of these
 	}
 	return c
 }
@@ -83,14 +108,10 @@ func (c *compressor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// compress returns payload compressed as one message that may refer to what w holds. It is valid until the next call.
-func (c *compressor) compress(payload []byte, w *Window) []byte {
-	var dict []byte
-	if w != nil {
-		dict = w.b
-	}
+// compress returns payload compressed as one message that may refer to history. It is valid until the next call.
+func (c *compressor) compress(payload, history []byte) []byte {
 	c.out = c.out[:0]
-	c.w.ResetDict(c, dict)
+	c.w.ResetDict(c, history)
 	// The errors would be Write's, and it has none.
 	_, _ = c.w.Write(payload)
 	_ = c.w.Flush()

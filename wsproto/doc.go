@@ -32,7 +32,8 @@
 //     [*RequestError] for each rule of the handshake, with the HTTP status. They come with the first byte that shows
 //     them, and are the same however the stream was cut.
 //   - No input makes this package panic, or hold more than the configured limit plus one control frame, and an eighth of
-//     the limit for a message that compressing has made longer.
+//     the limit for a message that compressing has made longer. An Inflater holds about three times the limit while it is at
+//     work, and once until the next message.
 //   - docs/strictness.md lists the rules of the RFCs one by one, with the test that holds each; TestStrictness holds the list.
 //   - Nothing is shared between values but what says so, so any number of goroutines may work, each on its own Decoder.
 //

@@ -10,7 +10,7 @@ import (
 // Chosen by us.
 const (
 	minInflated = 512      // bytes: the least room that is made for a message
-	keepBuffer  = 64 << 10 // bytes: a larger buffer is let go once its message is done with
+	keepBuffer  = 64 << 10 // bytes: a larger buffer is let go with the next message
 
 	// A deflate stream may be ended and begun anew within a message, §7.2.3.4, and each time the window is laid out
 	// again: a few bytes that cost 32 KiB of copying. So many ends are allowed, and one more for each finalEvery bytes.
@@ -46,7 +46,7 @@ func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bit
 		return nil, err
 	}
 	out := reuse(f.out)
-	defer func() { f.out = out }()
+	defer func() { f.in, f.out = reuse(f.in), out }()
 	state := uint8(utf8Start)
 	for finals := finalBlocks + len(payload)/finalEvery; ; {
 		if len(out) == cap(out) {

@@ -27,7 +27,7 @@ func TestStrictness(t *testing.T) {
 
 // evidence is what the rows of the tables may refer to.
 type evidence struct {
-	tests     map[string]map[string]bool // by package and name, the strings in the test's file
+	tests     map[string]map[string]bool // by package and name, the strings in the test and in what it names of its package
 	vectors   map[string]bool            // file/rfc name
 	sentinels map[string]int             // close code or HTTP status, 0 for what only a client says
 }
@@ -114,20 +114,45 @@ func readEvidence(t *testing.T) *evidence {
 	for prefix, dir := range map[string]string{
 		"": ".", "eventloop.": "../eventloop", "broadcast.": "../broadcast", "tickcast.": "../cmd/tickcast",
 	} {
+		named := make(map[string]ast.Node) // the package's variables
+		var tests []*ast.FuncDecl
 		for _, file := range parseFiles(t, dir, true) {
-			literals := make(map[string]bool)
-			ast.Inspect(file, func(n ast.Node) bool {
-				if l, ok := n.(*ast.BasicLit); ok && l.Kind == gotoken.STRING {
-					s, _ := strconv.Unquote(l.Value)
-					literals[s] = true
-				}
-				return true
-			})
 			for _, d := range file.Decls {
-				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
-					e.tests[prefix+f.Name.Name] = literals
+				switch d := d.(type) {
+				case *ast.FuncDecl:
+					if d.Recv == nil && (strings.HasPrefix(d.Name.Name, "Test") || strings.HasPrefix(d.Name.Name, "Fuzz")) {
+						tests = append(tests, d)
+					}
+				case *ast.GenDecl:
+					for _, spec := range d.Specs {
+						if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == gotoken.VAR {
+							named[v.Names[0].Name] = v
+						}
+					}
 				}
 			}
+		}
+		for _, f := range tests {
+			literals := make(map[string]bool)
+			var look func(ast.Node) bool
+			look = func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.BasicLit:
+					if n.Kind == gotoken.STRING {
+						s, _ := strconv.Unquote(n.Value)
+						literals[s] = true
+					}
+				case *ast.Ident:
+					if v := named[n.Name]; v != nil {
+						delete(named, n.Name) // it may name itself
+						ast.Inspect(v, look)
+						named[n.Name] = v
+					}
+				}
+				return true
+			}
+			ast.Inspect(f, look)
+			e.tests[prefix+f.Name.Name] = literals
 		}
 	}
 	for _, v := range readVectors(t) {
