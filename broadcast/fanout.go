@@ -26,6 +26,12 @@ func (s *Shard) late(until int64) bool {
 	return s.fanout.steps%lookAtClock == 0 && s.hub.nanotime() >= until
 }
 
+// LookAtClock has a fan-out under way look at the clock with its next step. An outlet calls it when a write took long.
+func (s *Shard) LookAtClock() {
+	s.check()
+	s.fanout.steps |= lookAtClock - 1
+}
+
 // begin starts the fan-out of m, or drops m if nobody is left or something newer was delivered.
 func (s *Shard) begin(m *Message) {
 	f := &s.fanout

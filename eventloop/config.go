@@ -26,7 +26,8 @@ type Config struct {
 	MaxHeaderSize  int // of a request's head, bytes
 	MaxMessageSize int // of a client's message, bytes
 	QueueBytes     int // of answers that may wait for one client, bytes
-	EchoQueueBytes int // of echoes that may wait for one client, bytes; at least twice MaxMessageSize counts
+	InputBytes     int // of what one client sent that may wait to be handled, bytes; at least 64 KiB counts
+	EchoQueueBytes int // of echoes that may wait for one client, and of what it sent to the echo, bytes; at least twice MaxMessageSize counts
 
 	Compression Compression
 
@@ -62,4 +63,5 @@ const (
 	StatusHeartbeatTimeout wsproto.StatusCode = 4000
 	StatusNothingAsked     wsproto.StatusCode = 4001 // nothing subscribed in time
 	StatusSlowConsumer     wsproto.StatusCode = 4003 // the client does not read its answers
+	StatusInboundRate      wsproto.StatusCode = 4006 // the client sends more than can be handled
 )

@@ -24,7 +24,7 @@ type conn struct {
 	sent       uint32 // when the last frame left
 
 	bucket uint16 // of the wheel; noBucket = in none
-	queued uint16 // answers that were given to gnet while it had bytes waiting; not counted for echoes
+	queued uint16 // answers that were given to gnet while it had bytes waiting
 	code   wsproto.StatusCode
 	state  connState
 	flags  connFlags
@@ -33,6 +33,7 @@ type conn struct {
 // An aside is what few connections hold, and none while it is idle, unless it remembers messages.
 type aside struct {
 	head []byte // what has come of an unfinished request; before the upgrade
+	rest []byte // what is left to be handled of what came; the connection is in loop.waiting if it is not empty
 
 	// For compressed messages; see deflate.go.
 	frames wsproto.Config // for the client's messages; holds what was agreed on

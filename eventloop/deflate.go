@@ -23,12 +23,12 @@ func (l *loop) deflate(c *conn, d wsproto.Deflate) {
 // framesOf returns the configuration for decoding what c's client sends.
 func (l *loop) framesOf(c *conn) *wsproto.Config {
 	switch {
-	case c.aside != nil:
+	case c.flags&flagDeflate == 0:
+		return &l.engine.frames
+	case c.aside != nil && c.aside.frames.Deflate.Agreed():
 		return &c.aside.frames
-	case c.flags&flagDeflate != 0:
-		return &l.inflating
 	}
-	return &l.engine.frames
+	return &l.inflating
 }
 
 // appendCompressed appends a message to c's client, compressed if that makes it shorter.
@@ -57,6 +57,7 @@ func (l *loop) appendOwn(dst []byte, c *conn, frame []byte) []byte {
 	if err != nil || h.Op != wsproto.OpText || h.Length < int64(l.engine.cfg.Compression.MinSize) {
 		return append(dst, frame...)
 	}
+	l.shard.LookAtClock() // a fan-out that compresses for each subscriber is slow
 	return l.appendCompressed(dst, c, wsproto.OpText, frame[n:n+int(h.Length)])
 }
 

@@ -42,7 +42,7 @@ func (l *loop) admitEcho(c *conn, r *wsproto.Request) {
 // echo sends a message back. It reports false when the connection is over.
 func (l *loop) echo(c *conn, m wsproto.Message) bool {
 	l.messages++
-	if c.aside != nil && len(m.Payload) > 0 {
+	if c.flags&flagDeflate != 0 && len(m.Payload) > 0 {
 		l.answers = l.appendCompressed(l.answers, c, m.Op, m.Payload)
 	} else {
 		l.answers = wsproto.AppendFrame(l.answers, m.Op, m.Payload)

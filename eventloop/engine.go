@@ -63,7 +63,8 @@ func New(cfg Config, hub *broadcast.Hub) (*Engine, error) {
 	if cfg.Loops < 1 {
 		return nil, errors.New("eventloop: at least one loop is needed")
 	}
-	cfg.EchoQueueBytes = max(cfg.EchoQueueBytes, 2*cfg.MaxMessageSize)
+	cfg.InputBytes = max(cfg.InputBytes, 64<<10)
+	cfg.EchoQueueBytes = max(cfg.EchoQueueBytes, 2*(cfg.MaxMessageSize+answersAtOnce))
 	maxConnections, reserve, err := connectionLimit(cfg.MaxConnections)
 	if err != nil {
 		return nil, err

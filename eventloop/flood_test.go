@@ -38,7 +38,7 @@ func TestClientThatAsksAndDoesNotReadIsClosed(t *testing.T) {
 		{"subscriptions", masked(wsproto.OpText, `{"op":"sub","topics":["a"]}`) + masked(wsproto.OpText, `{"op":"unsub","topics":["a"]}`)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := start(t, func(c *Config, _ *broadcast.Config) { c.QueueBytes = queue })
+			s := start(t, func(c *Config, _ *broadcast.Config) { c.QueueBytes, c.InputBytes = queue, 1<<30 })
 			c := s.slow()
 			c.send(request(""))
 			c.upgraded()
@@ -95,7 +95,7 @@ func TestClientThatPipelinesAndDoesNotReadIsClosed(t *testing.T) {
 
 // What a client is sent when it is closed for not reading is cut off at most, never mixed up.
 func TestBytesOfASlowReaderAreInOrder(t *testing.T) {
-	s := start(t, func(c *Config, _ *broadcast.Config) { c.QueueBytes = 32 << 10 })
+	s := start(t, func(c *Config, _ *broadcast.Config) { c.QueueBytes, c.InputBytes = 32<<10, 1<<30 })
 	c := s.slow()
 	c.send(request(""))
 	c.upgraded()

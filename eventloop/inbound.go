@@ -1,7 +1,9 @@
 package eventloop
 
 import (
+	"bytes"
 	"errors"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -35,21 +37,109 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 // readFrames takes what came on a WebSocket.
 func (l *loop) readFrames(c *conn, b []byte) {
 	c.flags &^= flagPinged
+	if c.aside != nil && len(c.aside.rest) > 0 { // its turn has not come
+		l.postpone(c, b)
+		return
+	}
+	if rest := l.handle(c, b, l.share()); len(rest) > 0 {
+		l.postpone(c, rest)
+	}
+}
+
+// handle handles the messages in b, until budget is spent and at least one, and returns what is left: nothing if the
+// connection is over.
+func (l *loop) handle(c *conn, b []byte, budget time.Duration) (rest []byte) {
+	var until time.Time
 	for len(b) > 0 {
 		m, n, err := c.decoder.Next(l.framesOf(c), b)
 		if err != nil {
 			if l.flushAnswers(c) {
 				l.protocolError(c, err)
 			}
-			return
+			return nil
 		}
 		b = b[n:]
-		if m.Op != wsproto.OpContinuation && !l.message(c, m) {
-			return
+		if m.Op == wsproto.OpContinuation {
+			continue
+		}
+		if !l.message(c, m) {
+			return nil
+		}
+		if len(b) == 0 {
+			break
+		}
+		if now := time.Now(); until.IsZero() {
+			until = now.Add(budget)
+		} else if now.After(until) {
+			break
 		}
 	}
 	l.countWindows(c)
-	l.flushAnswers(c)
+	if !l.flushAnswers(c) {
+		return nil
+	}
+	return b
+}
+
+// share is how long one client may keep the loop: Config.Slice, and a part of it while others wait for their turn.
+func (l *loop) share() time.Duration {
+	return l.engine.cfg.Slice / time.Duration(min(len(l.waiting)+1, 8))
+}
+
+// postpone keeps what c's client sent until its turn comes: a few bytes can ask for much work, above all compressed ones.
+func (l *loop) postpone(c *conn, b []byte) {
+	most := l.engine.cfg.InputBytes
+	if c.flags&flagEcho != 0 {
+		most = l.engine.cfg.EchoQueueBytes
+	}
+	if c.aside == nil {
+		c.aside = new(aside)
+	}
+	switch a := c.aside; {
+	case len(a.rest)+len(b) > most:
+		l.fail(c, StatusInboundRate, "more than can be handled")
+	case len(a.rest) > 0:
+		a.rest = append(a.rest, b...)
+	default:
+		a.rest = bytes.Clone(b)
+		l.waiting = append(l.waiting, c.slot)
+		l.goOn()
+	}
+}
+
+// goOn sees to it that those who wait get their turn, after the loop has looked at its sockets.
+func (l *loop) goOn() {
+	if len(l.waiting) > 0 && !l.turning {
+		l.turning = true
+		l.again(l.tasks.turns)
+	}
+}
+
+// turns lets those who wait go on, one after the other, for a slice in all.
+func (l *loop) turns() {
+	l.turning = false
+	defer l.goOn()
+	for until := time.Now().Add(l.engine.cfg.Slice); len(l.waiting) > 0 && time.Now().Before(until); {
+		c := l.conns.at(l.waiting[0])
+		l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
+		l.turn(c)
+	}
+}
+
+// turn lets c go on. Its slot may have been given to another connection, which then has nothing that waits, or a place of its
+// own among those who wait.
+func (l *loop) turn(c *conn) {
+	if c.aside == nil || len(c.aside.rest) == 0 {
+		return
+	}
+	defer l.recover(c)
+	b := c.aside.rest
+	c.aside.rest = nil
+	c.heard = l.now
+	if rest := l.handle(c, b, l.share()); len(rest) > 0 {
+		c.aside.rest = rest
+		l.waiting = append(l.waiting, c.slot)
+	}
 }
 
 // answersAtOnce is how many bytes of pongs and echoes are collected before they are written. Chosen by us.
@@ -139,8 +229,8 @@ func counted(code wsproto.StatusCode) wsproto.StatusCode {
 
 // protocolError fails the connection with the code that the decoder gave.
 func (l *loop) protocolError(c *conn, err error) {
-	if c.state != stateOpen {
-		l.drop(c)
+	if c.state != stateOpen { // our close frame was the last
+		l.linger(c)
 		return
 	}
 	var p *wsproto.ProtocolError

@@ -21,7 +21,7 @@ type loop struct {
 	el     gnet.EventLoop
 	shard  *broadcast.Shard
 	times  loopTimes
-	tasks  struct{ tick, drain, expire, end gnet.Runnable }
+	tasks  struct{ tick, drain, expire, end, turns gnet.Runnable }
 
 	// Any goroutine.
 	ticking  atomic.Bool  // a tick is posted
@@ -39,6 +39,9 @@ type loop struct {
 	chunks  [][]byte // scratch
 	ending  uint32   // shutdown: the next slot to end
 	expires bool     // expired timers are left and a continuation is on its way
+	late    bool     // the last tick came so late that it judged nobody
+	waiting []uint32 // slots of connections of which something is left to be handled, in the order of their turns
+	turning bool     // turns is on its way
 	hb      []byte   // the heartbeat frame of tick hbAt
 	hbAt    uint32
 	date    []byte // the Date header line of second dateAt
@@ -85,6 +88,7 @@ func newLoop(e *Engine, index int) *loop {
 	l.tasks.drain = l.task(l.drain)
 	l.tasks.expire = l.task(l.expire)
 	l.tasks.end = l.task(l.end)
+	l.tasks.turns = l.task(l.turns)
 	return l
 }
 
@@ -124,14 +128,20 @@ func (l *loop) post(t gnet.Runnable) {
 // again continues t after the loop has looked at its sockets.
 func (l *loop) again(t gnet.Runnable) { go l.post(t) }
 
+// lateTicks is how many ticks may be left out before the loop counts as late. Chosen by us.
+const lateTicks = 5
+
 // tick runs ten times a second.
 func (l *loop) tick() {
 	waited := time.Since(l.engine.started) - time.Duration(l.posted.Load())
 	l.lag.Store(int64(waited))
 	l.ticking.Store(false)
+	before := l.now
 	l.now = l.engine.tick()
 	l.advance(l.now)
-	if !l.expires {
+	// If the loop stood still, what clients have sent meanwhile must be read before they are judged by when they were heard.
+	l.late = l.now-before > lateTicks && !l.late
+	if !l.late && !l.expires {
 		l.expire()
 	}
 	l.sweep()

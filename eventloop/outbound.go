@@ -93,22 +93,19 @@ func (l *loop) enqueue(c *conn, frame []byte) {
 		l.drop(c)
 		return
 	}
-	if c.flags&flagEcho == 0 {
-		c.queued++
-	}
+	c.queued++
 	l.frames++
 	l.bytesSent += uint64(len(frame))
 	_, _ = c.gc.Write(frame) // appends to gnet's buffer; cannot fail
 }
 
-// mayWait reports whether gnet may hold an answer of size bytes more for c. Echoes are counted by their bytes alone, since
-// those of a client that sends ahead may be many and small.
+// mayWait reports whether gnet may hold size bytes more for c, an answer or those of one read.
 func (l *loop) mayWait(c *conn, size int) bool {
-	cfg, waiting := &l.engine.cfg, c.gc.OutboundBuffered()+size
+	most := l.engine.cfg.QueueBytes
 	if c.flags&flagEcho != 0 {
-		return waiting <= cfg.EchoQueueBytes
+		most = l.engine.cfg.EchoQueueBytes
 	}
-	return waiting+answerCost*int(c.queued) <= cfg.QueueBytes && c.queued < math.MaxUint16
+	return c.gc.OutboundBuffered()+size+answerCost*int(c.queued) <= most && c.queued < math.MaxUint16
 }
 
 // Writev sends frames at once; see broadcast.Outlet.

@@ -75,6 +75,7 @@ type ConnectionConfig struct {
 // FlowConfig bounds what waits to be written.
 type FlowConfig struct {
 	QueueBytes      Size          `toml:"queue_bytes"`
+	InputBytes      Size          `toml:"input_bytes"`
 	MailboxMessages int           `toml:"mailbox_messages"`
 	MailboxBytes    Size          `toml:"mailbox_bytes"`
 	Slice           time.Duration `toml:"slice"`
@@ -184,6 +185,7 @@ func Default() *Config {
 		},
 		Flow: FlowConfig{
 			QueueBytes:      128 * kib,
+			InputBytes:      256 * kib,
 			MailboxMessages: 16384,
 			MailboxBytes:    16 * mib,
 			Slice:           2 * time.Millisecond,

@@ -162,6 +162,7 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		MaxHeaderSize:       int(cfg.Limits.MaxHeaderSize),
 		MaxMessageSize:      int(cfg.Limits.MaxMessageSize),
 		QueueBytes:          int(cfg.Flow.QueueBytes),
+		InputBytes:          int(cfg.Flow.InputBytes),
 		EchoQueueBytes:      int(cfg.Debug.EchoQueueBytes),
 		Compression:         cfg.Compression.engine(),
 		HandshakeTimeout:    cfg.Limits.HandshakeTimeout,

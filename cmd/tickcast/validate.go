@@ -128,6 +128,7 @@ func (v *validation) connection(c *ConnectionConfig) {
 
 func (v *validation) flow(c *FlowConfig) {
 	between(v, "flow.queue_bytes", c.QueueBytes, 4*kib, gib)
+	between(v, "flow.input_bytes", c.InputBytes, 64*kib, gib)
 	between(v, "flow.mailbox_messages", c.MailboxMessages, 1, 1<<24)
 	between(v, "flow.mailbox_bytes", c.MailboxBytes, 64*kib, 64*gib)
 	v.duration("flow.slice", c.Slice, 100*time.Microsecond, time.Second)

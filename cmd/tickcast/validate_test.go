@@ -67,6 +67,7 @@ func TestValidate(t *testing.T) {
 		{"connection.ping_interval", func(c *Config) { c.Connection.PingInterval = 0 }},
 		{"connection.idle_timeout", func(c *Config) { c.Connection.IdleTimeout = c.Connection.PingInterval }},
 		{"flow.queue_bytes", func(c *Config) { c.Flow.QueueBytes = 0 }},
+		{"flow.input_bytes", func(c *Config) { c.Flow.InputBytes = 32 * kib }},
 		{"flow.mailbox_messages", func(c *Config) { c.Flow.MailboxMessages = 0 }},
 		{"flow.mailbox_bytes", func(c *Config) { c.Flow.MailboxBytes = 0 }},
 		{"flow.slice", func(c *Config) { c.Flow.Slice = 0 }},
