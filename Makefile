@@ -11,9 +11,10 @@ run: build ## a server with an embedded NATS server on 127.0.0.1:4222 and a demo
 	TICKCAST_NATS_EMBEDDED_LISTEN=$${TICKCAST_NATS_EMBEDDED_LISTEN-127.0.0.1:4222} exec ./bin/tickcast -demo
 
 ECHO_LISTEN ?= 127.0.0.1:9001
-echo: build ## a WebSocket echo server on any path of ECHO_LISTEN and nothing else, for conformance tools
-	TICKCAST_SERVER_LISTEN=$(ECHO_LISTEN) TICKCAST_SERVER_INTERNAL_LISTEN= TICKCAST_NATS_EMBEDDED_LISTEN= \
-	TICKCAST_DEBUG_ECHO_PATH=/ TICKCAST_LIMITS_MAX_MESSAGE_SIZE=16MiB TICKCAST_SERVER_SEND_BUFFER=0 exec ./bin/tickcast
+echo: build ## a WebSocket echo server on any path of ECHO_LISTEN but /stream, for conformance tools
+	TICKCAST_SERVER_LISTEN=$(ECHO_LISTEN) TICKCAST_SERVER_INTERNAL_LISTEN= TICKCAST_NATS_URLS= TICKCAST_NATS_EMBEDDED_LISTEN= \
+	TICKCAST_DEBUG_ECHO_PATH=/ TICKCAST_DEBUG_ECHO_QUEUE_BYTES=64MiB TICKCAST_LIMITS_MAX_MESSAGE_SIZE=16MiB \
+	TICKCAST_SERVER_SEND_BUFFER=0 exec ./bin/tickcast
 
 test: ## all tests
 	go vet ./...

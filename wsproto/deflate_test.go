@@ -143,6 +143,26 @@ func TestDeflaterGivesUp(t *testing.T) {
 	}
 }
 
+// With context takeover a message that does not get shorter by itself makes the next one like it shorter.
+func TestDeflaterRemembersWhatDoesNotShrink(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		level int
+		bits  uint8
+		size  int
+	}{{1, 15, aloneSize + 1}, {6, 15, 1000}, {9, 15, 60}, {1, 9, 200}, {9, 12, 1000}} {
+		payload := make([]byte, c.size)
+		for i := range payload {
+			payload[i] = byte(random.Uint32())
+		}
+		d, w := NewDeflater(c.level), new(Window)
+		first := len(d.AppendFrame(nil, OpBinary, payload, c.bits, w))
+		if second := len(d.AppendFrame(nil, OpBinary, payload, c.bits, w)); first > c.size+16 || second > c.size/2 {
+			t.Errorf("level %d, window of %d bits: %d bytes became %d, and again %d", c.level, c.bits, c.size, first, second)
+		}
+	}
+}
+
 // A shared frame and a connection's own may be made in any order from one pool: nothing of one is left in the other.
 func TestDeflaterPool(t *testing.T) {
 	d, w := NewDeflater(1), new(Window)

@@ -23,7 +23,7 @@ func NewDeflater(level int) *Deflater {
 // AppendFrame appends one whole message as a server sends it, text or binary, compressed with a window of 2^bits bytes (8
 // to 15) if that makes it shorter, else as it is. Without w the frame stands for itself, so that one serves all clients
 // with that window or a larger one; with w, context takeover, it is for w's connection alone, to be sent in this order,
-// and w is brought up to date.
+// w is brought up to date, and what may help the next message to be shorter is compressed though it got a few bytes longer.
 func (d *Deflater) AppendFrame(dst []byte, op Opcode, payload []byte, bits uint8, w *Window) []byte {
 	return d.append(dst, Header{Fin: true, Op: op}, payload, bits, w)
 }
@@ -39,6 +39,7 @@ const (
 	storedSize = 32  // bytes: stored up to this size
 	aloneSize  = 127 // bytes: compressed without regard to the window up to this size
 	fastLevels = 6   // these and all windows below the largest have a fast compressor
+	mostGrowth = 8   // bytes: what a payload that cannot be compressed grows by, unless it is longer than any window
 )
 
 func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
@@ -47,12 +48,14 @@ func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *W
 		return appendPayload(dst, h, payload)
 	}
 	var history []byte
-	if w != nil && !(fast && len(payload) <= aloneSize) {
+	remembers := w != nil && !(fast && len(payload) <= aloneSize)
+	if remembers {
 		history = w.b
 	}
 	c := d.lend(bits)
 	data := c.compress(payload, history)
-	if len(data) < len(payload) {
+	// What does not get shorter by itself is remembered all the same: the next one may be like it.
+	if len(data) < len(payload) || remembers && len(data) <= len(payload)+mostGrowth {
 		h.RSV = compressedBit
 		if w != nil {
 			w.add(payload, bits)

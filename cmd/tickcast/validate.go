@@ -30,7 +30,7 @@ func (c *Config) Validate() error {
 	v.patterns("publish.topics", c.Publish.Topics, longest)
 	between(&v, "demo.symbols", c.Demo.Symbols, 1, 100_000)
 	between(&v, "demo.rate", c.Demo.Rate, 1, 1_000_000)
-	v.debug(&c.Debug, c.Server.StreamPath)
+	v.debug(&c.Debug, c.Server.StreamPath, c.Limits.MaxMessageSize)
 	v.duration("shutdown.timeout", c.Shutdown.Timeout, time.Millisecond, time.Hour)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
@@ -141,7 +141,7 @@ func (v *validation) compression(c *CompressionConfig) {
 	between(v, "compression.client_max_window_bits", c.ClientMaxWindowBits, 8, 15)
 }
 
-func (v *validation) debug(c *DebugConfig, streamPath string) {
+func (v *validation) debug(c *DebugConfig, streamPath string, maxMessage Size) {
 	const key = "debug.echo_path"
 	clean := path.Clean(c.EchoPath)
 	if clean != "/" && strings.HasSuffix(c.EchoPath, "/") {
@@ -160,6 +160,9 @@ func (v *validation) debug(c *DebugConfig, streamPath string) {
 		v.bad(key, "must be written %q, not %q", clean, p)
 	}
 	between(v, "debug.echo_queue_bytes", c.EchoQueueBytes, 4*kib, gib)
+	if c.EchoPath != "" && c.EchoQueueBytes < 2*maxMessage {
+		v.bad("debug.echo_queue_bytes", "must be at least twice limits.max_message_size (%v), not %v", maxMessage, c.EchoQueueBytes)
+	}
 }
 
 func (v *validation) runtime(c *RuntimeConfig) {
