@@ -114,7 +114,7 @@ func TestValidate(t *testing.T) {
 		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "//" }},
 		{"debug.echo_path", func(c *Config) { c.Debug.EchoPath = "/a/../b" }},
 		{"debug.echo_queue_bytes", func(c *Config) { c.Debug.EchoQueueBytes = 0 }},
-		{"debug.echo_queue_bytes", func(c *Config) { c.Debug.EchoPath, c.Limits.MaxMessageSize = "/echo", 16 * mib }},
+		{"debug.echo_queue_bytes", func(c *Config) { c.Debug.EchoPath, c.Limits.MaxMessageSize = "/echo", 16*mib }},
 		{"shutdown.timeout", func(c *Config) { c.Shutdown.Timeout = 0 }},
 		{"log.level", func(c *Config) { c.Log.Level = "INFO" }},
 		{"log.format", func(c *Config) { c.Log.Format = "" }},
