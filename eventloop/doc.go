@@ -29,6 +29,9 @@
 // A client with context takeover reads plain frames in the eyes of its shard. They are compressed on their way out, in
 // appendOwn: what differs from one connection to the next stays here, and the shard shares what can be shared.
 //
+// What a client sends is handled for a slice at most, then others are heard: a few compressed bytes can ask for a second of
+// work. gnet cannot stop reading from one connection, so what comes meanwhile is kept, and that has a bound.
+//
 // A slice of work that is not finished posts its continuation from another goroutine: gnet drains its tasks without
 // limit before it looks at the sockets again, and a task that posts itself would keep it from that.
 //
