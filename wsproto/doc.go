@@ -59,7 +59,7 @@
 // (De)compressors are borrowed for one message. One that is tied to a connection would take 37 KB to inflate and 0.8 to 1.1
 // MB to deflate (BenchmarkDeflateMemory), a thousand times what the connection takes. A connection with context takeover
 // has its window kept instead, at most 2^bits bytes in each direction, and the borrowed one begins with it: that costs time
-// for each message, up to 60 us for a window of 32 KiB, less for a smaller one (BenchmarkDeflate). A broadcast goes without
+// for each message, up to 80 us for a window of 32 KiB, less for a smaller one (BenchmarkDeflate). A broadcast goes without
 // context takeover, and its frame is compressed once for all.
 //
 // An Inflater is named in the Config and not pooled: its output is handed out as the message, so somebody must know when it
