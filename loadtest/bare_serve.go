@@ -104,13 +104,12 @@ func (b *Bare) upgrade(slot int32, head []byte) {
 		b.drop(slot)
 		return
 	}
+	c.open = true
+	b.open.Add(1) // before the client can know
 	b.out = wsproto.AppendUpgrade(b.out[:0], r.Key, r.Protocol(offered), wsproto.Deflate{})
 	if n, err := unix.Write(int(c.fd), b.out); err != nil || n < len(b.out) {
 		b.drop(slot)
-		return
 	}
-	c.open = true
-	b.open.Add(1)
 }
 
 // drop closes the connection in slot. Its place is not used again until all are gone, which keeps accept order.
