@@ -7,13 +7,9 @@ import (
 	"tickcast/wsproto"
 )
 
-// Windows of permessage-deflate are powers of two, RFC 7692 section 7.1.2. What is compressed without regard to earlier
-// messages is the same for every subscriber with that window.
-const (
-	minWindowBits = 8
-	maxWindowBits = 15
-	windowSizes   = maxWindowBits - minWindowBits + 1
-)
+// windowSizes is how many sizes of windows there are. What is compressed without regard to earlier messages is the same for
+// every subscriber with that window.
+const windowSizes = wsproto.MaxWindowBits - wsproto.MinWindowBits + 1
 
 // compressed are the frames of one message for subscribers with compression, by window. Each is built by the first loop
 // that needs it; it is the plain frame where compression does not pay. Any goroutine may use it.
@@ -27,12 +23,16 @@ func (s *Shard) frameOf(m *Message, sub *subscriber, how dirtMark) []byte {
 	if how == dirtSnap {
 		frame = m.snapshot()
 	}
-	bits, length := sub.bits, len(frame)-headerLen(frame)
-	if bits == 0 || length < s.hub.cfg.MinCompress {
+	bits := sub.bits
+	if bits == 0 {
 		return frame
 	}
-	if length <= 1<<bits { // no back-reference can reach beyond the window, so one frame serves all
-		bits = maxWindowBits
+	h, n, _ := wsproto.ParseHeader(frame) // is one of ours
+	if h.Length < int64(s.hub.cfg.MinCompress) {
+		return frame
+	}
+	if h.Length <= 1<<bits { // no back-reference can reach beyond the window, so one frame serves all
+		bits = wsproto.MaxWindowBits
 	}
 	c := m.compressed.Load()
 	if c == nil {
@@ -45,20 +45,20 @@ func (s *Shard) frameOf(m *Message, sub *subscriber, how dirtMark) []byte {
 	if how == dirtSnap {
 		variants = &c.snapshots
 	}
-	variant := &variants[bits-minWindowBits]
+	variant := &variants[bits-wsproto.MinWindowBits]
 	if f := variant.Load(); f != nil {
 		return *f
 	}
-	f := s.compress(frame, bits)
+	f := s.compress(frame, n, bits)
 	variant.Store(&f) // two loops may build it at once: the bytes mean the same
 	return f
 }
 
-// compress returns frame, a whole text message, compressed for a window of 2^bits bytes, or frame itself if that does not
-// make it shorter.
-func (s *Shard) compress(frame []byte, bits uint8) []byte {
+// compress returns frame, a whole text message with a header of n bytes, compressed for a window of 2^bits bytes, or frame
+// itself if that does not make it shorter.
+func (s *Shard) compress(frame []byte, n int, bits uint8) []byte {
 	const keep = 64 << 10 // bytes of scratch space that one large message may leave behind
-	b := s.hub.cfg.Deflater.AppendFrame(s.packed[:0], wsproto.OpText, frame[headerLen(frame):], bits, nil)
+	b := s.hub.cfg.Deflater.AppendFrame(s.packed[:0], wsproto.OpText, frame[n:], bits, nil)
 	if cap(b) <= keep {
 		s.packed = b
 	}
@@ -67,15 +67,4 @@ func (s *Shard) compress(frame []byte, bits uint8) []byte {
 	}
 	s.stats.compressed.Add(1)
 	return slices.Clone(b) // of its exact size: the newest message of a topic may stay for long
-}
-
-// headerLen returns the length of the header of an unmasked frame, RFC 6455 section 5.2.
-func headerLen(frame []byte) int {
-	switch frame[1] {
-	case 126:
-		return 4
-	case 127:
-		return 10
-	}
-	return 2
 }

@@ -159,7 +159,7 @@ func TestCompressedOnlyIfItPays(t *testing.T) {
 			if got := isCompressed(out.got[1][0]); got != c.got || (tried != nil) != c.tried {
 				t.Errorf("compressed: %v, want %v; tried: %v, want %v", got, c.got, tried != nil, c.tried)
 			}
-			if c.tried && !c.got && &(*tried.updates[maxWindowBits-minWindowBits].Load())[0] != &m.frame[0] {
+			if c.tried && !c.got && &(*tried.updates[wsproto.MaxWindowBits-wsproto.MinWindowBits].Load())[0] != &m.frame[0] {
 				t.Error("the plain frame is not kept as the one to use")
 			}
 		})

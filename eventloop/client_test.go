@@ -155,7 +155,7 @@ func (c *client) next() (wsproto.Message, error) {
 			c.rest = c.room[:n]
 		}
 		if c.decoder.Idle() {
-			c.compressed = c.rest[0]&compressedBit != 0
+			c.compressed = c.rest[0]&rsv1Bit != 0
 		}
 		m, n, err := c.decoder.Next(c.frames, c.rest)
 		c.rest = c.rest[n:]

@@ -45,10 +45,10 @@ type Config struct {
 
 // Compression is permessage-deflate (RFC 7692) on the stream.
 type Compression struct {
-	Enabled bool
-	Level   int // 1 to 9; of the echoes too
-	Policy  wsproto.DeflatePolicy
-	MinSize int // bytes of the shortest payload that is compressed for one client; see broadcast.Config.MinCompress
+	Enabled  bool
+	Deflater *wsproto.Deflater // may be the hub's; of the echoes too; nil = one of level 1
+	Policy   wsproto.DeflatePolicy
+	MinSize  int // bytes of the shortest payload that is compressed for one client; see broadcast.Config.MinCompress
 }
 
 // A Page is served from memory to GET and HEAD.

@@ -40,15 +40,15 @@ func (l *loop) appendCompressed(dst []byte, c *conn, op wsproto.Opcode, payload 
 	}
 	start := len(dst)
 	dst = l.engine.deflater.AppendFrame(dst, op, payload, agreed.ServerWindowBits, w)
-	if dst[start]&compressedBit != 0 {
+	if dst[start]&rsv1Bit != 0 {
 		l.compressed++
 	}
 	l.countWindows(c)
 	return dst
 }
 
-// compressedBit is RSV1 in a frame's first byte, RFC 7692 section 6.
-const compressedBit = 0x40
+// rsv1Bit, in a frame's first byte, says that the message is compressed, RFC 7692 section 6.
+const rsv1Bit = 0x40
 
 // appendOwn appends a frame to c, which has flagTakeover, as its client is sent it: a text message compressed if it is long
 // enough, anything else as it is.

@@ -18,7 +18,7 @@ import (
 // compressing has a server agree to compression on the stream by this policy.
 func compressing(policy wsproto.DeflatePolicy) setting {
 	return func(c *Config, h *broadcast.Config) {
-		c.Compression = Compression{Enabled: true, Level: 1, Policy: policy, MinSize: 256}
+		c.Compression = Compression{Enabled: true, Policy: policy, MinSize: 256}
 		h.Deflater, h.MinCompress = wsproto.NewDeflater(1), 256
 	}
 }
@@ -215,7 +215,7 @@ func TestCompressedCommands(t *testing.T) {
 			c := s.dial().openWith("/stream", row.offer, noTakeover)
 			for range 3 {
 				frame := d.AppendMaskedFrame(nil, wsproto.OpText, clientMask, []byte(command), 15, row.w)
-				if frame[0]&compressedBit == 0 {
+				if frame[0]&rsv1Bit == 0 {
 					t.Fatal("the command is not compressed")
 				}
 				c.dripped(string(frame))
@@ -245,7 +245,7 @@ func compressedPayload(t *testing.T, text string) string {
 // compressedFragment is the first fragment of a compressed text.
 func compressedFragment(fin bool, payload string) string {
 	b := []byte(fragment(fin, wsproto.OpText, payload))
-	b[0] |= compressedBit
+	b[0] |= rsv1Bit
 	return string(b)
 }
 

@@ -21,7 +21,10 @@ func (e *Engine) echoes(r *wsproto.Request) bool {
 }
 
 // freely is what the echo endpoint agrees to: everything.
-var freely = wsproto.DeflatePolicy{ServerWindowBits: 15, ClientWindowBits: 15, ServerTakeover: true, ClientTakeover: true}
+var freely = wsproto.DeflatePolicy{
+	ServerWindowBits: wsproto.MaxWindowBits, ClientWindowBits: wsproto.MaxWindowBits,
+	ServerTakeover: true, ClientTakeover: true,
+}
 
 // admitEcho judges a request for the echo endpoint and upgrades it. The shard never hears of the connection.
 func (l *loop) admitEcho(c *conn, r *wsproto.Request) {

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func New(cfg Config, hub *broadcast.Hub) (*Engine, error) {
 		},
 		requests:       wsproto.RequestLimits{MaxBytes: cfg.MaxHeaderSize},
 		frames:         wsproto.Config{MaxMessage: int64(cfg.MaxMessageSize)},
-		deflater:       wsproto.NewDeflater(cfg.Compression.Level),
+		deflater:       cmp.Or(cfg.Compression.Deflater, wsproto.NewDeflater(1)),
 		pages:          make(map[string]*page, len(cfg.Pages)),
 		maxConnections: maxConnections, reserve: reserve,
 		ready: make(chan struct{}), empty: make(chan struct{}),

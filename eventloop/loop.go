@@ -82,7 +82,8 @@ func newLoop(e *Engine, index int) *loop {
 	l.counters.closed = make(map[wsproto.StatusCode]uint64)
 	l.inflating = wsproto.Config{
 		MaxMessage: e.frames.MaxMessage, Inflater: &l.inflater,
-		Deflate: wsproto.Deflate{ServerWindowBits: 15, ClientWindowBits: 15}, // any smaller window is within these
+		// Any smaller window is within these.
+		Deflate: wsproto.Deflate{ServerWindowBits: wsproto.MaxWindowBits, ClientWindowBits: wsproto.MaxWindowBits},
 	}
 	l.tasks.tick = l.task(l.tick)
 	l.tasks.drain = l.task(l.drain)

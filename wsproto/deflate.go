@@ -1,10 +1,11 @@
 package wsproto
 
 // The sizes of the LZ77 window as the parameters of permessage-deflate name them: powers of two. Set by RFC 7692 §7.1.2.
-// The compressor honours each of them (see Deflater), so no valid offer has to be declined for its window.
+// The compressor honours each of them (see Deflater), so no valid offer has to be declined for its window. They are the bits
+// of the smallest and the largest.
 const (
-	minWindowBits = 8
-	maxWindowBits = 15
+	MinWindowBits = 8
+	MaxWindowBits = 15
 )
 
 // compressedBit is RSV1 in a Header's RSV: the message is compressed, RFC 7692 §6.

@@ -36,9 +36,9 @@ func samples() [][]byte {
 // Each message comes back as it was, at each window and level, with context and without, through this package's decoder
 // and through compress/flate; and no reference reaches beyond the window that was agreed on.
 func TestDeflateRoundTrip(t *testing.T) {
-	for bits := uint8(minWindowBits); bits <= maxWindowBits; bits++ {
+	for bits := uint8(MinWindowBits); bits <= MaxWindowBits; bits++ {
 		for _, level := range []int{1, 5, 9} {
-			if bits < maxWindowBits && level > 1 {
+			if bits < MaxWindowBits && level > 1 {
 				continue // the library has one level for these
 			}
 			for _, takeover := range []bool{false, true} {

@@ -11,7 +11,7 @@ import (
 // lent for one message, since each takes about a megabyte.
 type Deflater struct {
 	level int
-	pools [maxWindowBits + 1]sync.Pool // of *compressor, by the bits of the window
+	pools [MaxWindowBits + 1]sync.Pool // of *compressor, by the bits of the window
 }
 
 // NewDeflater returns a Deflater of a level from 1, the fastest, to 9, the smallest; what is beyond counts as the nearest.
@@ -43,7 +43,7 @@ const (
 )
 
 func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
-	fast := bits < maxWindowBits || d.level <= fastLevels
+	fast := bits < MaxWindowBits || d.level <= fastLevels
 	if fast && len(payload) <= storedSize {
 		return appendPayload(dst, h, payload)
 	}
@@ -69,19 +69,9 @@ func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *W
 	return dst
 }
 
-// appendPayload appends a frame with h's bits and key.
-func appendPayload(dst []byte, h Header, payload []byte) []byte {
-	h.Length = int64(len(payload))
-	dst = AppendHeader(dst, h)
-	start := len(dst)
-	dst = append(dst, payload...)
-	Mask(dst[start:], h.Key, 0)
-	return dst
-}
-
 // lend takes a compressor out of the pool, or makes one.
 func (d *Deflater) lend(bits uint8) *compressor {
-	if bits < minWindowBits || bits > maxWindowBits {
+	if bits < MinWindowBits || bits > MaxWindowBits {
 		panic(fmt.Sprintf("wsproto: window of %d bits", bits)) // a mistake of the caller's
 	}
 	if c, ok := d.pools[bits].Get().(*compressor); ok {
@@ -89,7 +79,7 @@ func (d *Deflater) lend(bits uint8) *compressor {
 	}
 	c := new(compressor)
 	var err error
-	if bits == maxWindowBits {
+	if bits == MaxWindowBits {
 		c.w, err = flate.NewWriter(c, d.level)
 	} else {
 		c.w, err = flate.NewWriterWindow(c, 1<<bits)

@@ -116,10 +116,16 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 // AppendMaskedFrame appends one whole message as a client sends it: FIN set, masked with key, which has to be
 // unpredictable and new for every frame where that matters (§5.3). payload itself is not changed.
 func AppendMaskedFrame(dst []byte, op Opcode, key [4]byte, payload []byte) []byte {
-	dst = AppendHeader(dst, Header{Fin: true, Op: op, Masked: true, Key: key, Length: int64(len(payload))})
+	return appendPayload(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload)
+}
+
+// appendPayload appends a frame with h's bits and key, and the payload's length.
+func appendPayload(dst []byte, h Header, payload []byte) []byte {
+	h.Length = int64(len(payload))
+	dst = AppendHeader(dst, h)
 	start := len(dst)
 	dst = append(dst, payload...)
-	Mask(dst[start:], key, 0)
+	Mask(dst[start:], h.Key, 0)
 	return dst
 }
 

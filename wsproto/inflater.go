@@ -36,7 +36,7 @@ type Inflater struct {
 // the first read that is not UTF-8. w is what the sender may refer to, nil without context takeover, and is brought up to
 // date; bits is the size that w may have. The result is valid until the next call.
 func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bits uint8) ([]byte, error) {
-	f.in = append(append(reuse(f.in), payload...), deflateTail...)
+	f.in = append(append(f.in[:0], payload...), deflateTail...)
 	f.src.Reset(f.in)
 	var dict []byte
 	if w != nil {
@@ -78,9 +78,9 @@ func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bit
 			return nil, ErrCompressedData
 		}
 		if f.dict = append(f.dict[:0], dict...); len(out) > 0 {
-			f.dict = append(f.dict, out[max(0, len(out)-1<<maxWindowBits):]...)
+			f.dict = append(f.dict, out[max(0, len(out)-1<<MaxWindowBits):]...)
 		}
-		if err := f.begin(f.dict[max(0, len(f.dict)-1<<maxWindowBits):]); err != nil {
+		if err := f.begin(f.dict[max(0, len(f.dict)-1<<MaxWindowBits):]); err != nil {
 			return nil, err
 		}
 	}

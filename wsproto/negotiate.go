@@ -39,10 +39,10 @@ func (o *deflateParams) answer(p *DeflatePolicy) Deflate {
 	server, client := windowBits(p.ServerWindowBits), windowBits(p.ClientWindowBits)
 	d := Deflate{
 		ServerWindowBits: server,
-		ClientWindowBits: maxWindowBits,
+		ClientWindowBits: MaxWindowBits,
 		ServerTakeover:   p.ServerTakeover && !o.serverNoTakeover,
 		ClientTakeover:   p.ClientTakeover && !o.clientNoTakeover,
-		serverBitsNamed:  o.serverBits != 0 || server < maxWindowBits,
+		serverBitsNamed:  o.serverBits != 0 || server < MaxWindowBits,
 	}
 	if o.serverBits != 0 {
 		// "A server accepts an extension negotiation offer with this parameter by including [it] with the same or
@@ -52,8 +52,8 @@ func (o *deflateParams) answer(p *DeflatePolicy) Deflate {
 	switch {
 	case o.clientBits != 0:
 		d.ClientWindowBits = min(client, o.clientBits)
-		d.clientBitsNamed = o.clientBitsValue || d.ClientWindowBits < maxWindowBits
-	case client < maxWindowBits:
+		d.clientBitsNamed = o.clientBitsValue || d.ClientWindowBits < MaxWindowBits
+	case client < MaxWindowBits:
 		// "If a received extension negotiation offer doesn't have [client_max_window_bits], the corresponding extension
 		// negotiation response to the offer MUST NOT include [it]". A client that cannot keep to a smaller window may
 		// compress all the same, but nothing is remembered for it.
@@ -63,8 +63,8 @@ func (o *deflateParams) answer(p *DeflatePolicy) Deflate {
 }
 
 func windowBits(n uint8) uint8 {
-	if n < minWindowBits || n > maxWindowBits {
-		return maxWindowBits
+	if n < MinWindowBits || n > MaxWindowBits {
+		return MaxWindowBits
 	}
 	return n
 }
@@ -114,7 +114,7 @@ func (o *deflateParams) set(name, value []byte) (ok bool) {
 		ok = ok && o.serverBits != 0
 	case clientMaxBits: // "This parameter has [...] an optional value", §7.1.2.2
 		ok = o.clientBits == 0
-		o.clientBits, o.clientBitsValue = maxWindowBits, value != nil
+		o.clientBits, o.clientBitsValue = MaxWindowBits, value != nil
 		if value != nil {
 			o.clientBits = parseWindowBits(value)
 		}

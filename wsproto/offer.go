@@ -22,7 +22,7 @@ func (o *DeflateOffer) append(dst []byte) []byte {
 	}
 	if o.ClientWindowBits != 0 {
 		dst = append(dst, "; "+clientMaxBits...)
-		if bits := windowBits(o.ClientWindowBits); bits < maxWindowBits {
+		if bits := windowBits(o.ClientWindowBits); bits < MaxWindowBits {
 			dst = appendBits(append(dst, '='), bits)
 		}
 	}

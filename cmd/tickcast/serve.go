@@ -137,8 +137,9 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		ObserveFanout:          observeFanout,
 		Log:                    s.log,
 	}
+	deflater := wsproto.NewDeflater(cfg.Compression.Level)
 	if cfg.Compression.Enabled {
-		hub.Deflater = wsproto.NewDeflater(cfg.Compression.Level)
+		hub.Deflater = deflater
 		hub.MinCompress = int(cfg.Compression.MinSize)
 	}
 	s.hub = broadcast.NewHub(hub)
@@ -164,7 +165,7 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		QueueBytes:          int(cfg.Flow.QueueBytes),
 		InputBytes:          int(cfg.Flow.InputBytes),
 		EchoQueueBytes:      int(cfg.Debug.EchoQueueBytes),
-		Compression:         cfg.Compression.engine(),
+		Compression:         cfg.Compression.engine(deflater),
 		HandshakeTimeout:    cfg.Limits.HandshakeTimeout,
 		FirstMessageTimeout: cfg.Limits.FirstMessageTimeout,
 		CloseTimeout:        cfg.Limits.CloseTimeout,
@@ -180,12 +181,12 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 	return nil
 }
 
-// engine is c as the engine wants it.
-func (c *CompressionConfig) engine() eventloop.Compression {
+// engine is c as the engine wants it. deflater is the hub's, so that both lend from one pool of compressors.
+func (c *CompressionConfig) engine(deflater *wsproto.Deflater) eventloop.Compression {
 	return eventloop.Compression{
-		Enabled: c.Enabled,
-		Level:   c.Level,
-		MinSize: int(c.MinSize),
+		Enabled:  c.Enabled,
+		Deflater: deflater,
+		MinSize:  int(c.MinSize),
 		Policy: wsproto.DeflatePolicy{
 			ServerWindowBits: uint8(c.ServerMaxWindowBits),
 			ClientWindowBits: uint8(c.ClientMaxWindowBits),

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tickcast/broadcast"
+	"tickcast/wsproto"
 )
 
 // maxTopicLength is the largest limits.max_topic_length: half of the line that NATS allows for a command and its subject.
@@ -137,8 +138,8 @@ func (v *validation) flow(c *FlowConfig) {
 func (v *validation) compression(c *CompressionConfig) {
 	between(v, "compression.level", c.Level, 1, 9)
 	between(v, "compression.min_size", c.MinSize, 0, 64*mib)
-	between(v, "compression.server_max_window_bits", c.ServerMaxWindowBits, 8, 15) // RFC 7692 section 7.1.2
-	between(v, "compression.client_max_window_bits", c.ClientMaxWindowBits, 8, 15)
+	between(v, "compression.server_max_window_bits", c.ServerMaxWindowBits, wsproto.MinWindowBits, wsproto.MaxWindowBits)
+	between(v, "compression.client_max_window_bits", c.ClientMaxWindowBits, wsproto.MinWindowBits, wsproto.MaxWindowBits)
 }
 
 func (v *validation) debug(c *DebugConfig, streamPath string, maxMessage Size) {
