@@ -121,3 +121,14 @@ func publisher(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Cleanup(nc.Close)
 	return nc
 }
+
+// awaitConnected waits until the hub knows of its connection: nats.go tells of it on a goroutine of its own, perhaps behind
+// the first messages.
+func awaitConnected(t *testing.T, h *Hub) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !h.Stats().UpstreamConnected; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("upstream is not told to be connected")
+		}
+	}
+}
