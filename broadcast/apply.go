@@ -1,15 +1,23 @@
 package broadcast
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
+
+	"tickcast/wsproto"
 )
 
 // Apply carries out one message of the client in slot and answers it.
 func (s *Shard) Apply(slot uint32, message []byte) {
 	s.check()
 	s.stats.commands.Add(1)
+	s.flush(slot) // what has been gathered goes before the answer
+	if s.subs.at(slot).flags&flagJoined == 0 {
+		return
+	}
 	c, err := ParseCommand(message)
 	if err == nil {
 		err = s.apply(slot, &c)
@@ -24,6 +32,10 @@ func (s *Shard) Subscribe(slot uint32, topics []string, after, rate string) {
 	s.check()
 	s.stats.commands.Add(1)
 	c := Command{Op: "sub", Topics: topics, After: after, Rate: rate}
+	s.flush(slot)
+	if s.subs.at(slot).flags&flagJoined == 0 {
+		return
+	}
 	if err := s.apply(slot, &c); err != nil {
 		s.fail(slot, &c, err)
 	}
@@ -40,11 +52,7 @@ func (s *Shard) fail(slot uint32, c *Command, err error) {
 }
 
 // answer writes a control message to the client in slot. It is not held back by a backlog: the outlet bounds it.
-func (s *Shard) answer(slot uint32, frame []byte) {
-	if !s.out.Write(slot, frame) {
-		s.behind(slot)
-	}
-}
+func (s *Shard) answer(slot uint32, frame []byte) { s.write(slot, frame) }
 
 func (s *Shard) apply(slot uint32, c *Command) error {
 	switch c.Op {
@@ -66,45 +74,86 @@ func (s *Shard) apply(slot uint32, c *Command) error {
 	}
 }
 
+// A subscription is what a client asked for with sub, on its way.
+type subscription struct {
+	c    *Command
+	rate time.Duration
+	from *cursor // nil = it comes without one
+
+	ack    ack
+	fresh  []*filter  // whose snapshots are due
+	replay []*Message // what the client has missed, due after the answer
+}
+
 // applySub subscribes to each topic on its own: some may fail. The answer comes before the first snapshot.
 func (s *Shard) applySub(slot uint32, c *Command) error {
 	if err := s.checkTopics(c); err != nil {
 		return err
 	}
+	a := subscription{c: c}
 	if c.Rate != "" {
-		return &CommandError{CodeNoSuchTier, "no such rate tier: " + quoted(c.Rate)}
-	}
-	var from cursor
-	if c.After != "" {
 		var err error
-		if from, err = parseCursor(c.After); err != nil {
+		if a.rate, err = time.ParseDuration(c.Rate); err != nil || a.rate < 0 {
+			return &CommandError{CodeNoSuchTier, "no such rate tier: " + quoted(c.Rate)}
+		}
+	}
+	if c.After != "" {
+		from, err := parseCursor(c.After)
+		if err != nil {
 			return err
 		}
+		a.from = &from
 	}
+	s.take(slot, &a, false)
+	return nil
+}
+
+// take subscribes to a's topics, or has the command wait until a stream has told what it holds of them; late is true when it
+// has waited already.
+func (s *Shard) take(slot uint32, a *subscription, late bool) {
 	sub := s.subs.at(slot)
-	var a ack
-	var fresh []*filter // whose snapshots are due
-	for _, name := range c.Topics {
-		f, added, err := s.trySubscribe(slot, sub, name)
+	s.owed = s.owed[:0]
+	for _, name := range a.c.Topics {
+		f, added, err := s.trySubscribe(slot, sub, name, a.rate)
 		if err != nil {
-			a.fail(name, err)
+			a.ack.fail(name, err)
 			continue
 		}
-		entry := s.ackTopic(f)
-		recovered := c.After != "" && f.topic != nil && f.topic.newest != nil &&
-			from == cursor{*s.hub.epoch.Load(), f.topic.newest.seq}
-		if c.After != "" {
-			entry.Recovered = &recovered
-		}
-		a.Topics = append(a.Topics, entry)
-		if (added || c.After != "") && !recovered {
-			fresh = append(fresh, f)
-		}
+		s.resume(slot, a, f, added || late)
 	}
-	s.stats.errors.Add(uint64(len(a.Errors)))
-	s.answer(slot, a.frame(c.ID))
-	s.snapshots(slot, fresh)
-	return nil
+	if !late && s.park(slot, a) {
+		return
+	}
+	s.stats.errors.Add(uint64(len(a.ack.Errors)))
+	if sub.codec == CodecRaw {
+		s.answerRaw(slot, a)
+	} else {
+		s.answer(slot, a.ack.frame(a.c.ID))
+	}
+	s.catchUp(slot, a)
+}
+
+// resume notes in a what the client in slot is due for f: what it missed, a snapshot, or nothing.
+func (s *Shard) resume(slot uint32, a *subscription, f *filter, added bool) {
+	entry := s.ackTopic(f)
+	recovered := false
+	if a.from != nil {
+		var missed []*Message
+		if missed, recovered = s.missed(f, a.from); recovered {
+			a.replay = append(a.replay, missed...)
+			for _, t := range f.matched() {
+				s.skip(s.subs.at(slot), t)
+			}
+		}
+		entry.Recovered = &recovered
+	}
+	a.ack.Topics = append(a.ack.Topics, entry)
+	if (added || a.from != nil) && !recovered {
+		a.fresh = append(a.fresh, f)
+	}
+	if added {
+		s.came(f, slot)
+	}
 }
 
 // commandTopics is how many topics one command may name at least; more where a connection may hold more. The answer
@@ -123,7 +172,7 @@ func (s *Shard) checkTopics(c *Command) error {
 }
 
 // trySubscribe checks name and subscribes to it.
-func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string) (*filter, bool, error) {
+func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string, rate time.Duration) (*filter, bool, error) {
 	cfg := &s.hub.cfg
 	if err := CheckTopic(name, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
 		return nil, false, topicError(err)
@@ -131,7 +180,11 @@ func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string) (*filter
 	if !coveredBy(cfg.Subscribe, name) {
 		return nil, false, &CommandError{CodeDenied, "permission denied"}
 	}
-	f, added, err := s.subscribe(slot, sub, name)
+	tier, err := s.classRules(sub, name, rate)
+	if err != nil {
+		return nil, false, err
+	}
+	f, added, err := s.subscribe(slot, sub, name, tier)
 	switch {
 	case errors.Is(err, errTooManyMatches):
 		return nil, false, &CommandError{CodeTooMany, "too many requests: " + err.Error()}
@@ -149,25 +202,60 @@ func topicError(err error) error {
 	return badRequest("%v", err)
 }
 
-// snapshots sends the newest message of every topic under filters that the client in slot has not been sent yet.
-func (s *Shard) snapshots(slot uint32, filters []*filter) {
+// classRules checks what the classes of the topics under name say about a subscription, and returns the tier of its rate.
+func (s *Shard) classRules(sub *subscriber, name string, rate time.Duration) (tier uint8, err error) {
+	c := s.hub.classOver(name)
+	if c == nil { // a pattern over several classes
+		if rate != 0 {
+			return 0, &CommandError{CodeNoSuchTier, "no such rate tier for all topics under it"}
+		}
+		return 0, nil
+	}
+	if c.Private {
+		return 0, &CommandError{CodeUnauthorized, "unauthorized"}
+	}
+	if c.Payload == PayloadBinary && sub.codec == CodecJSON {
+		return 0, &CommandError{CodeCodec, "the payload is binary: ask for tickcast.v1.bin or tickcast.v1.raw"}
+	}
+	tier, ok := s.hub.tier(c, rate)
+	if !ok {
+		return 0, &CommandError{CodeNoSuchTier, "no such rate tier: " + rate.String()}
+	}
+	return tier, nil
+}
+
+// answerRaw ends a client of CodecRaw whose one topic was refused: it reads nothing but payloads.
+func (s *Shard) answerRaw(slot uint32, a *subscription) {
+	if len(a.ack.Errors) > 0 {
+		s.out.Close(slot, wsproto.StatusPolicyViolation, a.ack.Errors[0].Msg)
+	}
+}
+
+// catchUp sends the client in slot what it has missed, or the newest message of every topic that it has not been sent yet.
+func (s *Shard) catchUp(slot uint32, a *subscription) {
 	sub := s.subs.at(slot)
-	if sub.flags&flagJoined == 0 || len(filters) == 0 { // the answer may have ended it
+	if sub.flags&flagJoined == 0 || len(a.fresh)+len(a.replay)+len(s.owed) == 0 { // the answer may have ended it
 		return
 	}
-	b := sub.backlog
-	if b == nil {
+	b, behind := sub.backlog, sub.backlog != nil
+	if !behind {
 		b = new(backlog)
 	}
-	for _, f := range filters {
-		if f.topic != nil {
-			s.oweSnapshot(sub, b, f.topic)
-		}
-		for _, t := range f.topics {
+	slices.SortFunc(a.replay, func(x, y *Message) int { return cmp.Compare(x.seq, y.seq) }) // of several topics
+	for _, m := range slices.CompactFunc(a.replay, func(x, y *Message) bool { return x == y }) {
+		b.replay(s, m, dirtUpdate)
+	}
+	for _, t := range s.owed {
+		b.dirty.mark(t.topic.id, dirtUpdate)
+		s.skip(sub, t)
+	}
+	for _, f := range a.fresh {
+		for _, t := range f.matched() {
 			s.oweSnapshot(sub, b, t)
 		}
 	}
-	if sub.backlog == nil && len(b.dirty) > 0 {
+	s.owed = clearOf(s.owed)
+	if !behind && (b.dirty.len() > 0 || len(b.queue) > 0) {
 		sub.backlog = b
 		s.Writable(slot) // the socket is empty: it takes them at once, or what it can
 	}
@@ -221,13 +309,39 @@ func (s *Shard) applyPub(slot uint32, c *Command) error {
 
 // ackTopic describes a subscription to its client.
 func (s *Shard) ackTopic(f *filter) ackTopic {
-	a := ackTopic{Topic: f.name, Mode: "last"}
-	if f.topic != nil {
-		var seq uint64
-		if f.topic.newest != nil {
-			seq = f.topic.newest.seq
-		}
-		a.Cursor = s.hub.cursor(seq)
+	a := ackTopic{Topic: f.name, Mode: ModeLast.String()}
+	if f.tier != 0 {
+		a.Rate = s.hub.rates[f.tier].String()
+	}
+	if t := f.topic; t != nil {
+		a.Mode = t.topic.class.Mode.String()
+		a.Cursor = s.hub.cursor(t.topic.class, t.at)
+	} else if c := s.hub.classOver(f.name); c != nil {
+		a.Mode = c.Mode.String()
 	}
 	return a
+}
+
+// missed returns what a client with a cursor has missed of f's topics, and whether that is all that there was.
+func (s *Shard) missed(f *filter, from *cursor) (list []*Message, whole bool) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f.topic == nil {
+		i := h.interests[f.name]
+		if c := h.classOver(f.name); c == nil || from.epoch != h.epochOf(c) || i == nil || i.since > from.seq {
+			return nil, false
+		}
+	}
+	for _, t := range f.matched() {
+		if from.epoch != h.epochOf(t.topic.class) || from.seq < t.topic.birth || t.topic.class.stream == nil && from.seq > h.total {
+			return nil, false
+		}
+		missed, whole := h.missed(t.topic, from.seq, t.at)
+		if !whole {
+			return nil, false
+		}
+		list = append(list, missed...)
+	}
+	return list, true
 }

@@ -13,7 +13,7 @@ func fill(t *testing.T, n, size int) (*Hub, *Shard, *recorder) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	s.Subscribe(0, []string{"px.>"}, "", "")
 	out.room[0] = 0
 	h.Publish("px.first", []byte("0")) // its socket takes this one and no more
@@ -103,17 +103,17 @@ func TestSubscribingAgainOwesNothingMore(t *testing.T) {
 // Who subscribes in the middle of a fan-out gets its message as the snapshot, once, and has missed nothing.
 func TestSubscribingDuringAFanout(t *testing.T) {
 	for _, filter := range []string{"px.A", "px.*"} {
-		h, s, out := crowd(100)
-		s.Join(100, 0)
-		s.Subscribe(100, []string{"px.>"}, "", "")
-		out.take(t, 100)
+		h, s, out := crowd(1000)
+		s.Join(1000, CodecJSON, 0)
+		s.Subscribe(1000, []string{"px.>"}, "", "")
+		out.take(t, 1000)
 		h.Publish("px.A", []byte("1"))
 		if !s.Drain(0) {
 			t.Fatal("the fan-out is over")
 		}
-		s.Subscribe(100, []string{filter}, "", "")
+		s.Subscribe(1000, []string{filter}, "", "")
 		drainAll(s)
-		if got := out.take(t, 100); !slices.Equal(got, []string{"ack", "px.A 1=1 snap"}) {
+		if got := out.take(t, 1000); !slices.Equal(got, []string{"ack", "px.A 1=1 snap"}) {
 			t.Errorf("%s: got %v", filter, got)
 		}
 	}
@@ -135,11 +135,11 @@ func TestConnectionBreaksWhileItCatchesUp(t *testing.T) {
 // The same frame goes to everybody: no subscriber has bytes of its own.
 func TestFramesAreShared(t *testing.T) {
 	h, s, out := crowd(3)
-	s.Join(3, 0)
+	s.Join(3, CodecJSON, 0)
 	h.Publish("px.A", []byte("1"))
 	drainAll(s)
 	s.Subscribe(3, []string{"px.A"}, "", "")
-	s.Join(4, 0)
+	s.Join(4, CodecJSON, 0)
 	s.Subscribe(4, []string{"px.A"}, "", "")
 	if &out.got[0][0][0] != &out.got[1][0][0] || &out.got[0][0][0] != &out.got[2][0][0] {
 		t.Error("an update was framed more than once")

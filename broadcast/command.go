@@ -14,6 +14,7 @@ type ErrorCode int
 
 const (
 	CodeInternal     ErrorCode = 100
+	CodeUnauthorized ErrorCode = 101
 	CodeUnknownTopic ErrorCode = 102
 	CodeDenied       ErrorCode = 103
 	CodeUnknownOp    ErrorCode = 104
@@ -21,6 +22,7 @@ const (
 	CodeBadRequest   ErrorCode = 107
 	CodeNotAvailable ErrorCode = 108
 	CodeTooMany      ErrorCode = 111
+	CodeCodec        ErrorCode = 120
 	CodeNoSuchTier   ErrorCode = 121
 )
 

@@ -64,7 +64,7 @@ var commandTable = []struct{ name, in, want string }{
 		`{"op":"ack","topics":[{"t":"px.A","mode":"last","cursor":"EPOCH:0"},{"t":"px.B","mode":"last","cursor":"EPOCH:0"},` +
 			`{"t":"px.C","mode":"last","cursor":"EPOCH:0"},{"t":"px.A","mode":"last","cursor":"EPOCH:0"}],` +
 			`"errors":[{"t":"px.D","code":106,"msg":"limit exceeded: too many topics on this connection"}]}`},
-	{"rate", `{"op":"sub","id":2,"topics":["px.A"],"rate":"250ms"}`, `{"op":"err","id":2,"code":121,"msg":"no such rate tier: \"250ms\""}`},
+	{"rate", `{"op":"sub","id":2,"topics":["px.A"],"rate":"250ms"}`, `{"op":"ack","id":2,"errors":[{"t":"px.A","code":121,"msg":"no such rate tier: 250ms"}]}`},
 	{"after is no cursor", `{"op":"sub","id":2,"topics":["px.A"],"after":"5"}`,
 		`{"op":"err","id":2,"code":107,"msg":"bad request: after must be a cursor such as k3Qd:918273"}`},
 	{"after of another epoch", `{"op":"sub","topics":["px.A","px.*"],"after":"other:1"}`,
@@ -97,7 +97,7 @@ func TestCommands(t *testing.T) {
 			h := NewHub(commandConfig())
 			s := h.Shard(0)
 			out := newRecorder(s)
-			s.Join(0, 0)
+			s.Join(0, CodecJSON, 0)
 			s.Apply(0, []byte(c.in))
 			if len(out.got[0]) != 1 {
 				t.Fatalf("%d answers to %s", len(out.got[0]), c.in)
@@ -122,7 +122,7 @@ func TestCommands(t *testing.T) {
 func TestPing(t *testing.T) {
 	s := NewHub(openConfig()).Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	s.Apply(0, []byte(`{"op":"ping","id":6}`))
 	m := out.takeTold(t, 0)
 	if len(m) != 1 || m[0].Op != "ack" || string(m[0].ID) != "6" || m[0].TS < 1_700_000_000_000 {
@@ -177,7 +177,7 @@ func FuzzCommand(f *testing.F) {
 		h := NewHub(commandConfig())
 		s := h.Shard(0)
 		out := newRecorder(s)
-		s.Join(0, 0)
+		s.Join(0, CodecJSON, 0)
 		h.Publish("px.A", []byte("1"))
 		for _, in := range []string{first, second} {
 			s.Apply(0, []byte(in))

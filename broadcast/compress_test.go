@@ -47,7 +47,7 @@ func isCompressed(frame []byte) bool { return frame[0]&0x40 != 0 }
 func readers(s *Shard, windows ...uint8) *recorder {
 	out := newRecorder(s)
 	for slot, bits := range windows {
-		s.Join(uint32(slot), bits)
+		s.Join(uint32(slot), CodecJSON, bits)
 		s.Subscribe(uint32(slot), []string{"px.A"}, "", "")
 		out.got[uint32(slot)] = nil // the answer
 	}
@@ -84,7 +84,7 @@ func TestCompressedOnceForAll(t *testing.T) {
 
 	var snapshots [][]byte
 	for i, s := range h.shards {
-		s.Join(subscribers, 15)
+		s.Join(subscribers, CodecJSON, 15)
 		s.Subscribe(subscribers, []string{"px.A"}, "", "")
 		got := outs[i].got[subscribers]
 		if len(got) != 2 || isCompressed(got[0]) || !isCompressed(got[1]) || !strings.Contains(inflated(t, got[1]), `"k":"snap"`) {
@@ -155,11 +155,11 @@ func TestCompressedOnlyIfItPays(t *testing.T) {
 			h.Publish("px.A", c.payload)
 			drainAll(h.Shard(0))
 			m := h.topics["px.A"].newest
-			tried := m.compressed.Load()
+			tried := m.frames.Load()
 			if got := isCompressed(out.got[1][0]); got != c.got || (tried != nil) != c.tried {
 				t.Errorf("compressed: %v, want %v; tried: %v, want %v", got, c.got, tried != nil, c.tried)
 			}
-			if c.tried && !c.got && &(*tried.updates[wsproto.MaxWindowBits-wsproto.MinWindowBits].Load())[0] != &m.frame[0] {
+			if c.tried && !c.got && &(*tried.compressed[CodecJSON][dirtUpdate].Load()[wsproto.MaxWindowBits-wsproto.MinWindowBits].Load())[0] != &m.frame[0] {
 				t.Error("the plain frame is not kept as the one to use")
 			}
 		})
@@ -171,7 +171,7 @@ func TestNothingIsCompressedForNobody(t *testing.T) {
 	out := readers(h.Shard(0), 0, 0)
 	h.Publish("px.A", quotes(300))
 	drainAll(h.Shard(0))
-	if h.topics["px.A"].newest.compressed.Load() != nil || isCompressed(out.got[0][0]) {
+	if h.topics["px.A"].newest.frames.Load() != nil || isCompressed(out.got[0][0]) {
 		t.Error("compressed though nobody reads it")
 	}
 

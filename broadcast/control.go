@@ -48,6 +48,7 @@ func helloFrame(cfg Config) []byte {
 type ackTopic struct {
 	Topic     string `json:"t"`
 	Mode      string `json:"mode,omitempty"`
+	Rate      string `json:"rate,omitempty"`
 	Cursor    string `json:"cursor,omitempty"` // none for a pattern
 	Recovered *bool  `json:"recovered,omitempty"`
 }
@@ -115,4 +116,34 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-func (h *Hub) cursor(seq uint64) string { return *h.epoch.Load() + ":" + strconv.FormatUint(seq, 10) }
+// epochOf returns the first half of the cursors of a class's topics.
+func (h *Hub) epochOf(c *class) string {
+	if c.stream != nil {
+		return c.stream.epochNow()
+	}
+	return *h.epoch.Load()
+}
+
+func (h *Hub) cursor(c *class, seq uint64) string {
+	return h.epochOf(c) + ":" + strconv.FormatUint(seq, 10)
+}
+
+// topicState is what all subscribers of a topic are told about it.
+func topicState(topic string, kind messageKind, why string) any {
+	if kind == kindGap {
+		return struct {
+			Op    string `json:"op"`
+			Topic string `json:"t"`
+			Why   string `json:"why"`
+		}{"gap", topic, why}
+	}
+	op := "fresh"
+	if kind == kindStale {
+		op = "stale"
+	}
+	return struct {
+		Op     string   `json:"op"`
+		Topics []string `json:"topics"`
+		Why    string   `json:"why,omitempty"`
+	}{op, []string{topic}, why}
+}

@@ -1,10 +1,13 @@
 package broadcast
 
-// A fanout is the walk of one message over its subscribers. It stops after a slice and goes on where it was. While it is
-// under way places keep their index: who leaves makes a hole, who joins is appended behind the end of the walk.
+// A fanout is the walk of one message over its subscribers, for each of which it is gathered. It stops after a slice and goes
+// on where it was. While it is under way places keep their index: who leaves makes a hole, who joins is appended behind the
+// end of the walk.
 type fanout struct {
 	m       *Message // nil: none under way
 	topic   *shardTopic
+	tier    uint8     // the rate that it is for; 0 = at once
+	mixed   bool      // a subscriber may hold a faster filter of the topic as well
 	lists   []*filter // whose subscribers get m
 	holed   []*filter // that have holes to close in the end
 	list    int       // index into lists
@@ -13,14 +16,17 @@ type fanout struct {
 	visited int       // of these, done
 	serial  uint32    // stamped on the subscribers that need no visit any more
 	slot    uint32    // for a notice: the next slot
-	steps   uint32    // of all fan-outs: places, slots and messages; see late
+	steps   uint32    // of all fan-outs: places, slots, bundles and messages; see late
 }
 
 // lookAtClock is how many deliveries pass between two looks at the clock.
 const lookAtClock = 32
 
+// placesAStep is how many places count as much as a delivery.
+const placesAStep = 8
+
 // late counts a step and reports whether the hub's clock says until. It counts on from one message to the next: many small
-// fan-outs are as long as a large one.
+// fan-outs are as long as a large one. A place costs far less than a write and counts for a part of one.
 func (s *Shard) late(until int64) bool {
 	s.fanout.steps++
 	return s.fanout.steps%lookAtClock == 0 && s.hub.nanotime() >= until
@@ -35,10 +41,9 @@ func (s *Shard) LookAtClock() {
 // begin starts the fan-out of m, or drops m if nobody is left or something newer was delivered.
 func (s *Shard) begin(m *Message) {
 	f := &s.fanout
-	f.lists, f.holed = f.lists[:0], f.holed[:0]
-	f.slot, f.list = 0, 0
 	if m == notice {
-		f.m = m
+		f.m, f.slot, f.tier = m, 0, 0
+		s.retryParked()
 		return
 	}
 	t := s.topicOf(m.topic)
@@ -46,21 +51,71 @@ func (s *Shard) begin(m *Message) {
 		t = s.addTopic(m.topic)
 		s.tidy(t) // unless a pattern matches
 	}
-	if t == nil || t.newest != nil && t.newest.seq >= m.seq { // nobody is left, or it came with the snapshot
+	switch {
+	case t == nil:
 		s.done(m)
 		return
+	case m.kind == kindStale || m.kind == kindFresh:
+		t.state = m
+	case m.kind == kindGap:
+	case m.seq <= t.at: // it came with the snapshot
+		s.done(m)
+		return
+	case m.prev > t.at && m.topic.class.Mode == ModeAll && s.mend(t, m): // others go first
+		return
+	default:
+		t.newest, t.at = m, m.seq
+		s.serial++
+		t.serial = s.serial
+		s.markTiers(t)
 	}
-	t.newest = m
-	f.m, f.topic = m, t
-	if t.exact != nil {
+	s.walk(m, t, 0)
+}
+
+// mend sees to it that a message of a lossless topic is not delivered before those that it follows: they were lost between
+// the hub and this shard. It puts them before m, or a gap. It reports false if there is nothing to be done.
+func (s *Shard) mend(t *shardTopic, m *Message) bool {
+	s.hub.mu.Lock()
+	list, whole := s.hub.missed(t.topic, t.at, m.prev)
+	s.hub.mu.Unlock()
+	t.at = m.prev
+	if !whole {
+		list = []*Message{newTold(t.topic, kindGap, "the server was too slow")}
+	} else if len(list) == 0 {
+		return false
+	} else {
+		t.at = list[0].prev
+	}
+	s.next--
+	s.queue = append(s.queue[:s.next], append(list, s.queue[s.next:]...)...)
+	return true
+}
+
+// walk starts the fan-out of m to the filters of t with a rate.
+func (s *Shard) walk(m *Message, t *shardTopic, tier uint8) {
+	f := &s.fanout
+	f.m, f.topic, f.tier, f.mixed = m, t, tier, false
+	all := m.kind != kindData || m.topic.class.Mode == ModeAll // whatever their rate
+	if t.exact != nil && (tier == 0 || all) {
 		f.lists = append(f.lists, t.exact)
 	}
-	f.lists = append(f.lists, t.patterns...)
+	for _, p := range t.more {
+		switch {
+		case all || p.tier == tier:
+			f.lists = append(f.lists, p)
+		case tier != 0 && (p.tier == 0 || s.hub.rates[p.tier] < s.hub.rates[tier]):
+			f.mixed = true
+		}
+	}
+	f.mixed = f.mixed || tier != 0 && t.exact != nil
 	if f.serial++; f.serial == 0 { // after 4 billion: no stamp of the last round may match
 		for slot := range s.subs.len() {
 			s.subs.at(slot).visited = 0
 		}
 		f.serial = 1
+	}
+	if tier != 0 {
+		s.passRecent(t)
 	}
 	s.enter(0)
 }
@@ -95,9 +150,9 @@ func (s *Shard) step(until int64) (finished bool) {
 			}
 			f.visited++
 			if slot := places[i].slot; slot != vacant {
-				s.deliver(slot)
+				s.visit(slot)
 			}
-			if s.late(until) {
+			if f.visited%placesAStep == 0 && s.late(until) {
 				return false
 			}
 		}
@@ -107,39 +162,37 @@ func (s *Shard) step(until int64) (finished bool) {
 	return true
 }
 
-// deliver writes the message of the fan-out to the subscriber in slot, or marks its topic if the client is behind.
-func (s *Shard) deliver(slot uint32) {
+// visit gathers the message of the fan-out for the subscriber in slot, or notes that it is owed if the client is behind.
+func (s *Shard) visit(slot uint32) {
 	f := &s.fanout
 	sub := s.subs.at(slot)
 	if sub.visited == f.serial {
 		return
 	}
 	sub.visited = f.serial
-	if sub.backlog != nil {
-		if sub.backlog.mark(f.topic, dirtUpdate) {
-			s.conflated++
-		}
-		return
+	switch {
+	case f.mixed && s.holdsFaster(sub, f.topic, f.tier):
+	case sub.backlog != nil:
+		s.owe(slot, sub, f.m, dirtUpdate)
+	default:
+		s.gather(slot, sub, f.m)
 	}
-	s.delivered++
-	frame := f.m.frame
-	if sub.bits != 0 {
-		frame = s.frameOf(f.m, sub, dirtUpdate)
-	}
-	if !s.out.Write(slot, frame) {
-		s.behind(slot)
-	}
+}
+
+// unvisited reports whether a fan-out of t's newest message is under way that sub may still get.
+func (s *Shard) unvisited(sub *subscriber, t *shardTopic) bool {
+	f := &s.fanout
+	return f.m != nil && t == f.topic && f.m.kind == kindData && sub.visited != f.serial
 }
 
 // skip has a fan-out of t pass sub by, which has the message or will get it otherwise. It reports whether sub was still to
 // be visited. Without a fan-out of t it does nothing.
 func (s *Shard) skip(sub *subscriber, t *shardTopic) bool {
-	f := &s.fanout
-	if t != f.topic || sub.visited == f.serial {
+	if !s.unvisited(sub, t) {
 		return false
 	}
-	sub.visited = f.serial
-	return true
+	sub.visited = s.fanout.serial
+	return s.fanout.tier == 0
 }
 
 // stepNotice is step for a notice: stale or fresh, to everyone.
@@ -152,7 +205,9 @@ func (s *Shard) stepNotice(until int64) (finished bool) {
 		stale := s.hub.stale.Load()
 		// Who is behind is told when its socket has drained; who joined since then knows.
 		if sub.flags&flagJoined != 0 && sub.backlog == nil && stale != (sub.flags&flagStale != 0) {
-			s.tellState(slot, sub, stale)
+			if s.flush(slot); sub.flags&flagJoined != 0 && sub.backlog == nil {
+				s.tellState(slot, sub, stale)
+			}
 		}
 		if s.late(until) {
 			return false
@@ -170,10 +225,7 @@ func (s *Shard) tellState(slot uint32, sub *subscriber, stale bool) bool {
 		frame = staleFrame
 		sub.flags |= flagStale
 	}
-	if !s.out.Write(slot, frame) {
-		return s.behind(slot)
-	}
-	return true
+	return sub.codec == CodecRaw || s.write(slot, frame)
 }
 
 // finish ends the fan-out.
@@ -181,17 +233,19 @@ func (s *Shard) finish() {
 	f := &s.fanout
 	m := f.m
 	f.m, f.topic = nil, nil
-	clear(f.lists)
+	f.lists = clearOf(f.lists)
 	for _, holed := range f.holed {
 		s.compact(holed)
 	}
-	clear(f.holed)
-	s.done(m)
+	f.holed = clearOf(f.holed)
+	if f.tier == 0 {
+		s.batch.ends = append(s.batch.ends, batchEnd{m, s.batch.ring.tail})
+	}
 }
 
 // done notes that this shard is through with m. The last one has its latency observed.
 func (s *Shard) done(m *Message) {
-	if m != notice && m.pending.Add(-1) == 0 && s.hub.cfg.ObserveFanout != nil {
+	if m.kind == kindData && m != notice && m.pending.Add(-1) == 0 && s.hub.cfg.ObserveFanout != nil {
 		s.hub.cfg.ObserveFanout(float64(s.hub.nanotime()-m.received) / 1e9)
 	}
 }

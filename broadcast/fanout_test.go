@@ -14,7 +14,7 @@ func crowd(n int) (*Hub, *Shard, *recorder) {
 	s := h.Shard(0)
 	out := newRecorder(s)
 	for slot := range uint32(n) {
-		s.Join(slot, 0)
+		s.Join(slot, CodecJSON, 0)
 		s.Subscribe(slot, []string{"px.A"}, "", "")
 	}
 	drainAll(s)
@@ -57,7 +57,7 @@ func TestDrainKeepsItsBudget(t *testing.T) {
 				s := h.Shard(0)
 				out := &slowOutlet{recorder: newRecorder(s)}
 				for slot := range uint32(c.subscribers) {
-					s.Join(slot, 0)
+					s.Join(slot, CodecJSON, 0)
 					for i := range c.topics {
 						s.Subscribe(slot, []string{fmt.Sprintf("px.%d", i)}, "", "")
 					}
@@ -89,10 +89,10 @@ type slowOutlet struct {
 	writes int
 }
 
-func (o *slowOutlet) Write(uint32, []byte) bool {
-	o.writes++
+func (o *slowOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) {
+	o.writes += len(splitFrames(frames))
 	time.Sleep(o.cost) // of the bubble's clock
-	return true
+	return len(frames), true
 }
 
 func TestFanoutStartRotates(t *testing.T) {
@@ -121,16 +121,15 @@ type orderOutlet struct {
 	slots []uint32
 }
 
-func (o *orderOutlet) Write(slot uint32, _ []byte) bool {
+func (o *orderOutlet) Write(slot uint32, frames []byte, _ int) (int, bool) {
 	o.slots = append(o.slots, slot)
-	return true
+	return len(frames), true
 }
 
 // nullOutlet takes everything.
 type nullOutlet struct{ *recorder }
 
-func (nullOutlet) Write(uint32, []byte) bool    { return true }
-func (nullOutlet) Writev(uint32, [][]byte) bool { return true }
+func (nullOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) { return len(frames), true }
 
 func TestNothingIsAllocatedPerDelivery(t *testing.T) {
 	allocs := func(subscribers int) float64 {
@@ -173,7 +172,7 @@ func TestObserveFanoutOncePerMessage(t *testing.T) {
 		h := NewHub(Config{Shards: 3, Subscribe: []string{">"}, ObserveFanout: func(s float64) { observed = append(observed, s) }})
 		for i := range 2 { // the third has no subscriber
 			newRecorder(h.Shard(i))
-			h.Shard(i).Join(0, 0)
+			h.Shard(i).Join(0, CodecJSON, 0)
 			h.Shard(i).Subscribe(0, []string{"px.A"}, "", "")
 		}
 		h.Publish("px.A", []byte("1"))
@@ -224,7 +223,7 @@ func TestNoPostIsForgotten(t *testing.T) {
 	go func() {
 		defer close(done)
 		s.Attach(signalOutlet{delivered: delivered}, func() { wakes <- struct{}{} })
-		s.Join(0, 0)
+		s.Join(0, CodecJSON, 0)
 		s.Subscribe(0, []string{"px.A"}, "", "")
 		for range wakes {
 			drainAll(s)
@@ -252,9 +251,11 @@ type signalOutlet struct {
 	delivered chan struct{}
 }
 
-func (o signalOutlet) Write(uint32, []byte) bool {
-	o.delivered <- struct{}{}
-	return true
+func (o signalOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) {
+	for range splitFrames(frames) {
+		o.delivered <- struct{}{}
+	}
+	return len(frames), true
 }
 
 // What is posted before the shard is attached is delivered after it.
@@ -276,7 +277,7 @@ func TestPostsBeforeAttach(t *testing.T) {
 func TestPlacesGiveRoomBack(t *testing.T) {
 	const subscribers = 10_000
 	_, s, _ := crowd(subscribers)
-	f := s.filters[s.names["px.A"]]
+	f := s.filters[s.names[filterName{"px.A", 0}]]
 	for slot := range uint32(subscribers - 1) {
 		s.Leave(slot)
 	}

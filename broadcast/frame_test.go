@@ -39,11 +39,11 @@ func TestDataFrames(t *testing.T) {
 			if !ok {
 				t.Fatal("payload refused")
 			}
-			m := newMessage(newTopic(c.topic), c.seq, data, 0)
+			m := newMessage(newTopic(c.topic), c.seq, 0, data, data, 0)
 			for _, f := range []struct {
 				frame []byte
 				want  string
-			}{{m.frame, c.update}, {m.snapshot(), c.snapshot}} {
+			}{{m.frame, c.update}, {m.framed(CodecJSON, dirtSnap), c.snapshot}} {
 				if got, err := payloadOf(f.frame); err != nil || string(got) != f.want {
 					t.Errorf("got  %s (%v)\nwant %s", got, err, f.want)
 				}
@@ -51,7 +51,7 @@ func TestDataFrames(t *testing.T) {
 			if !bytes.Equal(m.data, data) {
 				t.Errorf("data = %q, want %q", m.data, data)
 			}
-			if first, second := m.snapshot(), m.snapshot(); &first[0] != &second[0] {
+			if first, second := m.framed(CodecJSON, dirtSnap), m.framed(CodecJSON, dirtSnap); &first[0] != &second[0] {
 				t.Error("the snapshot is built each time")
 			}
 		})
@@ -64,12 +64,12 @@ func TestDataFrameLengths(t *testing.T) {
 	overhead := len(`{"t":"q","s":1,"d":""}`)
 	for _, size := range []int{overhead, 125, 126, 127, 65535, 65536, 1 << 20} {
 		data := []byte(`"` + strings.Repeat("x", size-overhead) + `"`)
-		m := newMessage(topic, 1, data, 0)
+		m := newMessage(topic, 1, 0, data, data, 0)
 		got, err := payloadOf(m.frame)
 		if err != nil || len(got) != size || !bytes.Contains(got, data) {
 			t.Errorf("payload of %d bytes was framed as %d bytes (%v)", size, len(got), err)
 		}
-		if got, err := payloadOf(m.snapshot()); err != nil || !bytes.Contains(got, data) {
+		if got, err := payloadOf(m.framed(CodecJSON, dirtSnap)); err != nil || !bytes.Contains(got, data) {
 			t.Errorf("snapshot of %d bytes: %v", size, err)
 		}
 	}
@@ -77,12 +77,12 @@ func TestDataFrameLengths(t *testing.T) {
 
 func TestNewMessageCopiesAndAllocatesOnce(t *testing.T) {
 	topic, data := newTopic("px.AAPL"), []byte(`{"b":1}`)
-	m := newMessage(topic, 1, data, 0)
+	m := newMessage(topic, 1, 0, data, data, 0)
 	data[2] = 'X'
 	if m.data[2] != 'b' {
 		t.Error("the message shares the payload's bytes")
 	}
-	if n := testing.AllocsPerRun(100, func() { appendUpdate(nil, topic, 12345, "", data) }); n != 1 {
+	if n := testing.AllocsPerRun(100, func() { appendUpdate(nil, m, dirtUpdate, data) }); n != 1 {
 		t.Errorf("a frame takes %v allocations, want 1", n)
 	}
 }
@@ -144,11 +144,11 @@ func TestControlFrames(t *testing.T) {
 		{"ack of nothing", (&ack{}).frame(nil), `{"op":"ack"}`},
 		{"ack of an empty list", (&ack{Topics: []ackTopic{}}).frame(nil), `{"op":"ack","topics":[]}`},
 		{"ack", (&ack{
-			Topics: []ackTopic{{"px.AAPL", "last", "k3Qd:918301", &yes}, {"px.>", "last", "", &no}, {Topic: "q"}},
+			Topics: []ackTopic{{"px.AAPL", "last", "", "k3Qd:918301", &yes}, {"px.>", "last", "250ms", "", &no}, {Topic: "q"}},
 			Errors: []ackError{{"adm.x", CodeDenied, "permission denied"}},
 		}).frame(json.RawMessage(`"a&b"`)),
 			`{"op":"ack","id":"a&b","topics":[{"t":"px.AAPL","mode":"last","cursor":"k3Qd:918301","recovered":true},` +
-				`{"t":"px.>","mode":"last","recovered":false},{"t":"q"}],"errors":[{"t":"adm.x","code":103,"msg":"permission denied"}]}`},
+				`{"t":"px.>","mode":"last","rate":"250ms","recovered":false},{"t":"q"}],"errors":[{"t":"adm.x","code":103,"msg":"permission denied"}]}`},
 		{"err", errFrame(json.RawMessage("9"), badRequest("unknown op %q", "<subb>")), `{"op":"err","id":9,"code":107,"msg":"bad request: unknown op \"<subb>\""}`},
 		{"err without an id", errFrame(nil, &CommandError{CodeInternal, "internal error"}), `{"op":"err","code":100,"msg":"internal error"}`},
 		{"what cannot be marshalled", jsonFrame(func() {}), `{"op":"err","code":100,"msg":"internal error"}`},

@@ -30,9 +30,16 @@ type Config struct {
 	MailboxMessages int // messages waiting for one shard; default 16,384
 	MailboxBytes    int // bytes of the frames waiting for one shard; default 16 MiB
 
+	QueueBytes    int           // of a lossless topic's messages waiting for one subscriber; default 128 KiB
+	MemoryBudget  int           // of all such queues together; beyond it the slowest are closed; 0 = none
+	HistoryBytes  int           // of all topics' histories together; default 256 MiB
+	DelayBytes    int           // of all messages that wait for their delay; default 256 MiB
+	FlushInterval time.Duration // how long a batch of messages is widened; 0 = not on purpose
+
 	Deflater    *wsproto.Deflater // compresses the frames of those who join with a window; nil = all get plain frames
 	MinCompress int               // bytes of the shortest payload that is compressed
 
+	Classes   []Class       // of topics, the first that matches counts; what none matches has the zero Class
 	Linger    time.Duration // how long NATS is still asked for a topic after its last subscriber left
 	Subscribe []string      // patterns that clients may subscribe to
 	Publish   []string      // patterns that clients may publish to
@@ -48,7 +55,13 @@ type Hub struct {
 	log     *slog.Logger
 	started time.Time
 	shards  []*Shard
-	hello   []byte // the frame that greets every client
+	hello   []byte          // the frame that greets every client
+	classes []*class        // the last one matches everything
+	mapped  []*class        // of these, those whose subjects are not their topics
+	rates   []time.Duration // by tier; the first is 0, at once
+
+	queued atomic.Int64 // bytes in all queues of lossless topics
+	delays delayed
 
 	// Guarded by mu.
 	mu        sync.Mutex
@@ -57,16 +70,20 @@ type Hub struct {
 	free      []uint32     // of these, without a topic
 	tree      trie[*topic] // the same topics, to be found by pattern
 	interests map[string]*interest
-	patterns  trie[*interest] // the interests with wildcards
-	patternAt uint64          // grows whenever patterns or their shards change
-	turns     uint64          // how often upstream was asked for an interest
-	total     uint64          // messages so far
-	changed   []*interest     // to be looked at by Run
-	refused   []*interest     // by upstream; to be tried again
-	upstream  upstream        // nil until Run
+	patterns  trie[*interest]  // the interests with wildcards
+	patternAt uint64           // grows whenever patterns, feeds or their shards change
+	feeds     map[string]*feed // by subject or pattern
+	wide      trie[*feed]      // the feeds with wildcards
+	turns     uint64           // how often upstream was asked for a feed
+	total     uint64           // the last sequence given out
+	kept      historyQueue
+	changed   []*feed     // to be looked at by Run
+	idle      []*interest // that nobody wants any more, to be looked at by Run
+	refused   []*feed     // by upstream; to be tried again
+	upstream  upstream    // nil until Run
 
 	kick  chan struct{}          // wakes Run; capacity 1
-	stale atomic.Bool            // upstream is away
+	stale atomic.Bool            // upstream, or a part of it, is away
 	away  atomic.Pointer[string] // why
 	epoch atomic.Pointer[string] // the first half of every cursor
 	stats hubStats
@@ -75,25 +92,6 @@ type Hub struct {
 type hubStats struct {
 	messages, bytes, invalid, refused, conflated atomic.Uint64
 	published, publishErrors                     atomic.Uint64
-}
-
-// A topic is one subject that somebody wants, or wanted within the linger.
-type topic struct {
-	// Immutable.
-	name   string
-	id     uint32 // index into Shard.byID; dense, reused after the topic's end
-	prefix []byte // {"t":"px.AAPL","s":
-
-	// Guarded by Hub.mu.
-	seq       uint64
-	newest    *Message
-	exact     *interest // the interest in this very name, if any
-	owner     *interest // whose copies count; see doc.go
-	former    string    // the name of the owner before, whose last copies count as well
-	targets   []*Shard  // who wants it; replaced, never changed in place
-	targetsAt uint64    // Hub.patternAt when owner and targets were worked out; 0 = work them out
-
-	ended atomic.Bool // the hub has forgotten it; id may be another topic's
 }
 
 // NewHub returns a hub and its shards. It delivers what is given to Publish; Run connects it to NATS.
@@ -113,6 +111,9 @@ func NewHub(cfg Config) *Hub {
 	setDefault(&cfg.MatchesPerSecond, 50_000)
 	setDefault(&cfg.MailboxMessages, 16384)
 	setDefault(&cfg.MailboxBytes, 16<<20)
+	setDefault(&cfg.QueueBytes, 128<<10)
+	setDefault(&cfg.HistoryBytes, 256<<20)
+	setDefault(&cfg.DelayBytes, 256<<20)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -120,13 +121,34 @@ func NewHub(cfg Config) *Hub {
 		cfg: cfg, log: cfg.Log, started: time.Now(),
 		topics:    make(map[string]*topic),
 		interests: make(map[string]*interest),
+		feeds:     make(map[string]*feed),
 		patternAt: 1,
 		kick:      make(chan struct{}, 1),
+	}
+	h.kept.most = cfg.HistoryBytes
+	h.delays.most, h.delays.changed = cfg.DelayBytes, make(chan struct{}, 1)
+	h.classes, h.rates = newClasses(cfg.Classes)
+	for _, c := range h.classes {
+		if c.mapped {
+			h.mapped = append(h.mapped, c)
+		}
+		if c.Snapshot == SnapshotStream {
+			c.stream = newStreamFeed(h, c)
+		}
+		if c.Delay > 0 {
+			c.delay = new(delayQueue)
+			h.delays.queues = append(h.delays.queues, c.delay)
+		}
 	}
 	h.hello = helloFrame(cfg)
 	h.newEpoch()
 	for i := range cfg.Shards {
 		h.shards = append(h.shards, newShard(h, i))
+	}
+	for _, c := range h.classes {
+		if c.Always {
+			h.pin(c)
+		}
 	}
 	return h
 }
@@ -137,8 +159,8 @@ func (h *Hub) Shard(i int) *Shard { return h.shards[i] }
 // nanotime is the hub's clock: monotonic nanoseconds.
 func (h *Hub) nanotime() int64 { return int64(time.Since(h.started)) }
 
-// publish delivers payload to everyone who wants subject. source is the interest through whose subscription it arrived:
-// of the copies that overlapping subscriptions bring, only the owner's counts; "" always counts. payload is copied.
+// publish delivers payload to everyone who wants the topics behind subject. source is the subject of the feed through which it arrived: of
+// the copies that overlapping subscriptions bring, only the owner's counts; "" always counts. payload is copied.
 func (h *Hub) publish(subject string, payload []byte, source string) {
 	if subject == "" || subject[0] == '$' || subject[0] == '_' { // a wide pattern meets NATS's own traffic
 		return
@@ -146,49 +168,104 @@ func (h *Hub) publish(subject string, payload []byte, source string) {
 	received := h.nanotime()
 	h.stats.messages.Add(1)
 	h.stats.bytes.Add(uint64(len(payload)))
-	data, ok := appendPayload(payload)
-	if !ok || isPattern(subject) { // NATS does not stop a careless publisher from using wildcards
+	if isPattern(subject) { // NATS does not stop a careless publisher from using wildcards
 		h.stats.invalid.Add(1)
 		return
 	}
+	for _, c := range h.mapped {
+		if topic, ok := c.subject.invert(subject); ok && h.classOf(topic) == c {
+			h.deliver(delivery{topic: topic, class: c, payload: payload, received: received, source: source})
+		}
+	}
+	if c := h.classOf(subject); !c.mapped && c.stream == nil {
+		h.deliver(delivery{topic: subject, class: c, payload: payload, received: received, source: source})
+	}
+}
 
+// lossless reports whether a topic behind subject must not lose messages.
+func (h *Hub) lossless(subject string) bool {
+	for _, c := range h.mapped {
+		if topic, ok := c.subject.invert(subject); ok && c.Mode == ModeAll && h.classOf(topic) == c {
+			return true
+		}
+	}
+	return h.classOf(subject).Mode == ModeAll
+}
+
+// A delivery is a message of upstream's on its way to a topic.
+type delivery struct {
+	topic    string
+	class    *class
+	payload  []byte
+	received int64
+	source   string // subject of its feed; "" = it counts in any case
+	seq      uint64 // of its stream; 0 = to be given out here
+}
+
+// deliver delivers d, or has it wait for its class's delay.
+func (h *Hub) deliver(d delivery) {
+	data, ok := d.class.Payload.dataOf(d.payload)
+	if !ok {
+		h.stats.invalid.Add(1)
+		return
+	}
 	h.mu.Lock()
-	t := h.topics[subject]
-	if t == nil && len(h.patterns.match(nil, subject)) > 0 {
-		if checkConcrete(subject, h.cfg.MaxTopicLength, h.cfg.MaxTopicTokens) == nil {
-			t = h.addTopic(subject)
+	t := h.wantedTopic(d.topic)
+	if t == nil || !h.counts(t, d.source) {
+		h.mu.Unlock()
+		return
+	}
+	if q := d.class.delay; q != nil {
+		h.delay(q, t, d)
+		h.mu.Unlock()
+		return
+	}
+	woken := h.accept(t, d, data)
+	h.mu.Unlock()
+	wakeAll(woken)
+}
+
+// wantedTopic returns a topic that somebody wants, or nil. h.mu is held.
+func (h *Hub) wantedTopic(name string) *topic {
+	t := h.topics[name]
+	if t == nil && len(h.patterns.match(nil, name)) > 0 {
+		if checkConcrete(name, h.cfg.MaxTopicLength, h.cfg.MaxTopicTokens) == nil {
+			t = h.addTopic(name)
 		}
 		if t == nil {
-			h.mu.Unlock()
 			h.stats.refused.Add(1)
-			return
+			return nil
 		}
 	}
-	if t == nil { // nobody wants it any more
-		h.mu.Unlock()
-		return
-	}
-	if t.targetsAt != h.patternAt {
+	if t != nil && t.targetsAt != h.patternAt {
 		h.aim(t)
 	}
-	if source != "" && t.owner != nil && t.owner.name != source && t.former != source {
-		h.mu.Unlock()
-		return
-	}
-	h.total++
-	t.seq++
-	m := newMessage(t, t.seq, data, received)
-	t.newest = m
-	targets := t.targets
-	m.pending.Store(int32(len(targets)))
-	for _, s := range targets { // under mu, so that every mailbox sees the topic's messages in order
-		s.mailbox.post(m)
-	}
-	h.mu.Unlock()
+	return t
+}
 
-	for _, s := range targets {
-		s.Wake()
+// counts reports whether a copy that came through source is the one that counts. h.mu is held.
+func (h *Hub) counts(t *topic, source string) bool {
+	return source == "" || t.owner == nil || t.owner.subject == source || t.former == source
+}
+
+// accept makes a message of d and posts it to t's shards, which it returns to be woken. h.mu is held.
+func (h *Hub) accept(t *topic, d delivery, data []byte) []*Shard {
+	seq := d.seq
+	if seq == 0 {
+		h.total++
+		seq = h.total
 	}
+	m := newMessage(t, seq, t.seq, d.payload, data, d.received)
+	if t.told != nil {
+		h.tell(t, kindFresh, "")
+	}
+	if l := t.class.silent; l != nil {
+		l.touch(t, h.nanotime())
+	}
+	t.seq, t.newest = seq, m
+	h.keep(t, m)
+	h.post(t, m)
+	return t.targets
 }
 
 // Publish delivers payload to everyone in this process who wants subject, as a message of upstream's does.
@@ -200,9 +277,6 @@ func (h *Hub) aim(t *topic) {
 	t.owner, t.former = nil, ""
 	wanted := make([]bool, len(h.shards))
 	mark := func(i *interest) {
-		if i.asked && !i.denied && (t.owner == nil || i.turn < t.owner.turn) {
-			t.owner = i
-		}
 		for n, c := range i.shards {
 			wanted[n] = wanted[n] || c
 		}
@@ -213,10 +287,21 @@ func (h *Hub) aim(t *topic) {
 	for _, i := range h.patterns.match(nil, t.name) {
 		mark(i)
 	}
+	own := func(f *feed) {
+		if f.asked && !f.denied && (t.owner == nil || f.turn < t.owner.turn) {
+			t.owner = f
+		}
+	}
+	if f := h.feeds[t.subject]; f != nil {
+		own(f)
+	}
+	for _, f := range h.wide.match(nil, t.subject) {
+		own(f)
+	}
 	if former != nil && former.ended && t.owner != nil {
 		// It has ended. Of the copies that are on their way, the new owner's may have been dropped and the old one's not
 		// have come yet: rather twice than never.
-		t.former = former.name
+		t.former = former.subject
 	}
 	t.targets = nil
 	for n, w := range wanted {
@@ -232,8 +317,13 @@ func (h *Hub) addTopic(name string) *topic {
 	if len(h.topics) >= h.cfg.MaxTopics {
 		return nil
 	}
-	// seq goes on from the number of all messages: a topic that ended and begins again never goes back.
-	t := &topic{name: name, seq: h.total}
+	c := h.classOf(name)
+	t := &topic{name: name, class: c, subject: c.sourceOf(name)}
+	if c.stream == nil {
+		// Of what came before, nothing is known: a cursor says that its client has it only from here on. A topic that ended
+		// and begins again never goes back.
+		t.birth, t.seq, t.since = h.total, h.total, h.total
+	}
 	t.prefix = append(appendString([]byte(`{"t":`), name), `,"s":`...)
 	if n := len(h.free); n > 0 {
 		t.id = h.free[n-1]
@@ -244,6 +334,12 @@ func (h *Hub) addTopic(name string) *topic {
 	}
 	h.topics[name] = t
 	h.tree.insert(name, t)
+	if c.silent != nil {
+		c.silent.touch(t, h.nanotime())
+	}
+	if c.stream != nil {
+		c.stream.load(t)
+	}
 	return t
 }
 
@@ -252,6 +348,11 @@ func (h *Hub) removeTopic(t *topic) {
 	delete(h.topics, t.name)
 	h.tree.remove(t.name)
 	t.ended.Store(true)
+	h.total++ // cursors up to here say nothing about what the topic misses from now on
+	h.forget(t)
+	if l := t.class.silent; l != nil {
+		l.remove(t)
+	}
 	h.free = append(h.free, t.id)
 }
 
@@ -262,6 +363,25 @@ func (h *Hub) setStale(stale bool) {
 	}
 	for _, s := range h.shards {
 		s.mailbox.post(notice)
+		s.Wake()
+	}
+}
+
+// lost notes that messages of upstream's may be lost: those of the topics for which of says so. A lossless topic has a gap; any
+// other is called stale until its next message, if stale says so.
+func (h *Hub) lost(why string, stale bool, of func(*topic) bool) {
+	h.mu.Lock()
+	for _, t := range h.topics {
+		switch {
+		case t.class.stream != nil || !of(t):
+		case t.class.Mode == ModeAll:
+			h.tell(t, kindGap, why)
+		case stale:
+			h.tell(t, kindStale, why)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range h.shards {
 		s.Wake()
 	}
 }
@@ -290,5 +410,9 @@ func (h *Hub) Run(ctx context.Context, up upstream) {
 	h.mu.Lock()
 	h.upstream = up
 	h.mu.Unlock()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	tasks.Go(func() { h.watchSilence(ctx.Done()) })
+	tasks.Go(func() { h.watchDelays(ctx.Done()) })
 	h.reconcile(ctx, up)
 }

@@ -10,7 +10,7 @@ func TestHubDropsWhatIsNoTopic(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	s.Subscribe(0, []string{">", "px.*", "px.>"}, "", "")
 	out.take(t, 0)
 	// NATS's own traffic, and what a careless publisher gets through: NATS lets wildcards pass, and they match.
@@ -41,7 +41,7 @@ func TestSequencesNeverGoBack(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	var last uint64
 	for round := range 5 {
 		s.Subscribe(0, []string{"px.A", "px.B"}, "", "")
@@ -76,8 +76,8 @@ func TestTopicsEndWithTheirPattern(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	newRecorder(s)
-	s.Join(0, 0)
-	s.Join(1, 0)
+	s.Join(0, CodecJSON, 0)
+	s.Join(1, CodecJSON, 0)
 	s.Subscribe(0, []string{"px.>"}, "", "")
 	for i := range 100 {
 		name := fmt.Sprintf("px.%d", i)
@@ -88,8 +88,8 @@ func TestTopicsEndWithTheirPattern(t *testing.T) {
 			s.Subscribe(1, []string{name}, "", "")
 			s.Apply(1, fmt.Appendf(nil, `{"op":"unsub","topics":[%q]}`, name))
 		case 2: // one of which only a copy came that does not count
-			h.interests["px.>"].asked = true
-			h.retarget(h.interests["px.>"])
+			h.feeds["px.>"].asked = true
+			h.refeed(h.feeds["px.>"])
 			h.publish(name, []byte("1"), "elsewhere")
 		}
 	}
@@ -115,7 +115,7 @@ func TestShardsWithoutInterestAreLeftAlone(t *testing.T) {
 	for _, filter := range []string{"px.A", "px.*"} {
 		for i := range 2 {
 			newRecorder(h.Shard(i))
-			h.Shard(i).Join(0, 0)
+			h.Shard(i).Join(0, CodecJSON, 0)
 			h.Shard(i).Subscribe(0, []string{filter}, "", "")
 		}
 		h.Publish("px.A", []byte("1"))
@@ -152,7 +152,7 @@ func TestOverflowingMailboxIsCounted(t *testing.T) {
 	h := NewHub(Config{Subscribe: []string{">"}, MailboxMessages: 10})
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	s.Subscribe(0, []string{"px.A"}, "", "")
 	out.take(t, 0)
 	for i := range 100 {

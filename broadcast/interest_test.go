@@ -28,7 +28,8 @@ func (u *scriptedUpstream) note(call string) {
 	u.calls = append(u.calls, fmt.Sprintf("%v %s", time.Since(u.began), call))
 }
 
-func (u *scriptedUpstream) subscribe(name string) error {
+func (u *scriptedUpstream) subscribe(f *feed) error {
+	name := f.subject
 	u.mu.Lock()
 	refused := u.refuse[name] > 0
 	u.refuse[name]--
@@ -47,8 +48,8 @@ func (u *scriptedUpstream) refuseNext(name string, times int) {
 	u.refuse[name] = times
 }
 
-func (u *scriptedUpstream) unsubscribe(name string) error {
-	u.note("unsub " + name)
+func (u *scriptedUpstream) unsubscribe(f *feed) error {
+	u.note("unsub " + f.subject)
 	return nil
 }
 
@@ -60,7 +61,7 @@ func upstreamTest(t *testing.T, f func(t *testing.T, h *Hub, up *scriptedUpstrea
 		for i := range 2 {
 			newRecorder(h.Shard(i))
 			for slot := range uint32(2) {
-				h.Shard(i).Join(slot, 0)
+				h.Shard(i).Join(slot, CodecJSON, 0)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -157,7 +158,7 @@ func TestInterestShorterThanAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(openConfig()) // linger 0
 		newRecorder(h.Shard(0))
-		h.Shard(0).Join(0, 0)
+		h.Shard(0).Join(0, CodecJSON, 0)
 		time.Sleep(time.Nanosecond) // the hub's clock is not zero, as it never is
 		for _, name := range []string{"px.A", "px.*"} {
 			sub(h, 0, 0, name)
@@ -284,7 +285,7 @@ func TestInterestTooShortToBeSeen(t *testing.T) {
 	h := NewHub(Config{Subscribe: []string{">"}, Linger: 5 * time.Second})
 	up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
 	newRecorder(h.Shard(0))
-	h.Shard(0).Join(0, 0)
+	h.Shard(0).Join(0, CodecJSON, 0)
 	look := func() { // as reconcile does
 		changed := h.changed
 		h.changed = nil

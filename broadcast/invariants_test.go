@@ -10,6 +10,7 @@ import (
 func checkShard(t testing.TB, s *Shard) {
 	t.Helper()
 	var joined, held int64
+	holders := make([]uint32, len(s.batch.bundles))
 	filled := make(map[*filter]int)
 	for slot := range s.subs.len() {
 		sub := s.subs.at(slot)
@@ -20,6 +21,12 @@ func checkShard(t testing.TB, s *Shard) {
 			continue
 		}
 		joined++
+		if sub.pending != 0 {
+			holders[sub.pending]++
+			if sub.backlog != nil {
+				t.Fatalf("slot %d has a backlog and something gathered", slot)
+			}
+		}
 		held += int64(sub.n)
 		if want := max(int(sub.n)-1, 0); sub.more == nil && want > 0 || sub.more != nil && len(*sub.more) != want {
 			t.Fatalf("slot %d has %d entries and not %d more", slot, sub.n, want)
@@ -35,6 +42,11 @@ func checkShard(t testing.TB, s *Shard) {
 	}
 	if joined != s.joined || held != s.held {
 		t.Fatalf("%d subscribers with %d subscriptions are counted as %d and %d", joined, held, s.joined, s.held)
+	}
+	for i := range holders {
+		if got := s.batch.bundles[i].holders; got != holders[i] {
+			t.Fatalf("bundle %d has %d holders, counted as %d", i, holders[i], got)
+		}
 	}
 	live := 0
 	for i, f := range s.filters {
@@ -62,21 +74,21 @@ func checkFilter(t testing.TB, s *Shard, f *filter, index uint32, filled int) {
 		}
 	}
 	switch {
-	case f.index != index || s.names[f.name] != index:
-		t.Fatalf("filter %q: index %d and %d by name, want %d", f.name, f.index, s.names[f.name], index)
+	case f.index != index || s.names[filterName{f.name, f.tier}] != index:
+		t.Fatalf("filter %q: index %d and %d by name, want %d", f.name, f.index, s.names[filterName{f.name, f.tier}], index)
 	case holes != f.holes || holes+filled != len(f.places):
 		t.Fatalf("filter %q: %d places, %d filled, %d holes counted as %d", f.name, len(f.places), filled, holes, f.holes)
 	case s.fanout.m == nil && filled == 0:
 		t.Fatalf("filter %q has no subscriber", f.name)
 	case s.fanout.m == nil && holes > 0:
 		t.Fatalf("filter %q has holes after the fan-out", f.name)
-	case !isPattern(f.name) && (f.topic == nil || f.topic.exact != f || s.topicOf(f.topic.topic) != f.topic || f.topics != nil):
+	case !isPattern(f.name) && (f.topic == nil || f.tier == 0 && f.topic.exact != f || s.topicOf(f.topic.topic) != f.topic || f.topics != nil):
 		t.Fatalf("filter %q and its topic do not fit", f.name)
 	case isPattern(f.name) && f.topic != nil:
 		t.Fatalf("filter %q has a topic", f.name)
 	}
 	for i, st := range f.topics {
-		if !naiveMatch(f.name, st.topic.name) || !slices.Contains(st.patterns, f) || s.topicOf(st.topic) != st || slices.Contains(f.topics[:i], st) {
+		if !naiveMatch(f.name, st.topic.name) || !slices.Contains(st.more, f) || s.topicOf(st.topic) != st || slices.Contains(f.topics[:i], st) {
 			t.Fatalf("filter %q and topic %q do not fit", f.name, st.topic.name)
 		}
 	}
@@ -93,11 +105,11 @@ func checkTopics(t testing.TB, s *Shard) {
 		if st == nil {
 			continue
 		}
-		if int(st.topic.id) != id || st.exact == nil && len(st.patterns) == 0 {
+		if int(st.topic.id) != id || st.exact == nil && len(st.more) == 0 {
 			t.Fatalf("topic %q at %d is wanted by nobody or misplaced", st.topic.name, id)
 		}
 		for name, index := range s.names {
-			if f := s.filters[index]; isPattern(name) && naiveMatch(name, st.topic.name) != slices.Contains(st.patterns, f) {
+			if f := s.filters[index]; isPattern(name.name) && naiveMatch(name.name, st.topic.name) != slices.Contains(st.more, f) {
 				t.Fatalf("topic %q: pattern %q is missing or wrong", st.topic.name, name)
 			}
 		}
@@ -121,7 +133,7 @@ func checkTopics(t testing.TB, s *Shard) {
 	for name, i := range h.interests {
 		wanted := 0
 		for n, w := range i.shards {
-			_, holds := h.shards[n].names[name]
+			_, holds := h.shards[n].names[filterName{name, 0}]
 			if w != holds {
 				t.Fatalf("interest %q: shard %d wants it: %v, has the filter: %v", name, n, w, holds)
 			}

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"tickcast/wsproto"
 )
 
 // patience bounds every wait for an event: far more than it takes, far less than a test run may.
@@ -69,8 +71,8 @@ func (l *testLoop) do(f func()) {
 // join adds a client that holds topics.
 func (l *testLoop) join(slot uint32, topics ...string) {
 	l.do(func() {
-		for _, f := range l.shard.Join(slot, 0) {
-			l.Write(slot, f)
+		for _, f := range l.shard.Join(slot, CodecJSON, 0) {
+			l.Write(slot, f, 1)
 		}
 		if len(topics) > 0 {
 			l.shard.Subscribe(slot, topics, "", "")
@@ -78,11 +80,23 @@ func (l *testLoop) join(slot uint32, topics ...string) {
 	})
 }
 
-func (l *testLoop) Write(slot uint32, frame []byte) bool {
-	m, err := parseTold(frame)
-	if err != nil {
-		m = told{Op: "bad frame: " + err.Error()}
+func (l *testLoop) Write(slot uint32, frames []byte, _ int) (int, bool) {
+	for _, frame := range splitFrames(frames) {
+		m, err := parseTold(frame)
+		if err != nil {
+			m = told{Op: "bad frame: " + err.Error()}
+		}
+		l.tell(slot, m)
 	}
+	return len(frames), true
+}
+
+func (l *testLoop) Close(slot uint32, code wsproto.StatusCode, reason string) {
+	l.tell(slot, told{Op: "close", Code: ErrorCode(code), Msg: reason})
+	l.shard.Leave(slot)
+}
+
+func (l *testLoop) tell(slot uint32, m told) {
 	l.mu.Lock()
 	l.got[slot] = append(l.got[slot], m)
 	l.mu.Unlock()
@@ -90,14 +104,6 @@ func (l *testLoop) Write(slot uint32, frame []byte) bool {
 	case l.changed <- struct{}{}:
 	default:
 	}
-	return true
-}
-
-func (l *testLoop) Writev(slot uint32, frames [][]byte) bool {
-	for _, f := range frames {
-		l.Write(slot, f)
-	}
-	return true
 }
 
 // await waits until slot has been told something for which done is true, and returns all that it was told up to there.

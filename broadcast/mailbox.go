@@ -3,18 +3,19 @@ package broadcast
 import "sync"
 
 // A mailbox is the bounded queue from other goroutines to a shard. Beyond its bounds it keeps the newest message of each
-// topic and counts what that replaced: what a slow loop loses is conflated, never silent.
+// topic and counts what that replaced: what a slow loop loses is conflated, never silent. A shard that finds a message of a
+// lossless topic missing asks the hub's history for it, or tells of a gap.
 type mailbox struct {
 	maxMessages int
 	maxBytes    int
 
 	mu       sync.Mutex
 	queue    []*Message
-	bytes    int                 // of the queue's frames
-	noticed  bool                // a notice is in the queue
-	newest   map[*topic]*Message // the overflow, one message a topic
-	overflow uint64              // messages that did not fit into the queue
-	replaced uint64              // of these, messages that a newer one replaced
+	bytes    int                     // of the queue's frames
+	noticed  bool                    // a notice is in the queue
+	newest   map[mailboxKey]*Message // the overflow, one message a topic and sort
+	overflow uint64                  // messages that did not fit into the queue
+	replaced uint64                  // of these, messages that a newer one replaced
 }
 
 // post adds m. Any goroutine may call it. Once one message of a topic is in the overflow, its later ones go there as well,
@@ -28,20 +29,34 @@ func (b *mailbox) post(m *Message) {
 		}
 		return
 	}
-	full := len(b.queue) >= b.maxMessages || b.bytes+len(m.frame) > b.maxBytes
+	full := len(b.queue) >= b.maxMessages || b.bytes+m.size() > b.maxBytes
 	if !full && len(b.newest) == 0 {
 		b.queue = append(b.queue, m)
-		b.bytes += len(m.frame)
+		b.bytes += m.size()
 		return
 	}
 	b.overflow++
 	if b.newest == nil {
-		b.newest = make(map[*topic]*Message)
+		b.newest = make(map[mailboxKey]*Message)
 	}
-	if b.newest[m.topic] != nil {
+	key := mailboxKey{m.topic, sortOf(m.kind)}
+	if b.newest[key] != nil && m.kind == kindData {
 		b.replaced++
 	}
-	b.newest[m.topic] = m
+	b.newest[key] = m
+}
+
+// A mailboxKey is what messages in the overflow replace each other by: updates of a topic, what is told about it, its gaps.
+type mailboxKey struct {
+	topic *topic
+	sort  messageKind
+}
+
+func sortOf(k messageKind) messageKind {
+	if k == kindFresh {
+		return kindStale
+	}
+	return k
 }
 
 // take returns what has been posted, oldest first, and how many messages were conflated away. spare is an empty slice to
@@ -50,8 +65,12 @@ func (b *mailbox) take(spare []*Message) (queue []*Message, replaced uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	queue, b.queue, b.bytes, b.noticed = b.queue, spare[:0], 0, false
-	for _, m := range b.newest {
-		queue = append(queue, m)
+	for _, control := range []bool{true, false} { // what is told about a topic goes before its newest message
+		for key, m := range b.newest {
+			if control == (key.sort != kindData) {
+				queue = append(queue, m)
+			}
+		}
 	}
 	b.newest = nil
 	replaced, b.replaced = b.replaced, 0

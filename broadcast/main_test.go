@@ -25,7 +25,7 @@ func drainAll(s *Shard) {
 
 func TestOwnerCheckPanicsOnForeignGoroutine(t *testing.T) {
 	calls := map[string]func(*Shard){
-		"Join":       func(s *Shard) { s.Join(1, 0) },
+		"Join":       func(s *Shard) { s.Join(1, CodecJSON, 0) },
 		"Leave":      func(s *Shard) { s.Leave(0) },
 		"Subscribed": func(s *Shard) { s.Subscribed(0) },
 		"Apply":      func(s *Shard) { s.Apply(0, []byte(`{"op":"ping"}`)) },
@@ -37,7 +37,7 @@ func TestOwnerCheckPanicsOnForeignGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := NewHub(openConfig()).Shard(0)
 			newRecorder(s)
-			s.Join(0, 0)
+			s.Join(0, CodecJSON, 0)
 			call(s) // the owner may
 			panicked := make(chan any)
 			go func() {
@@ -52,7 +52,7 @@ func TestOwnerCheckPanicsOnForeignGoroutine(t *testing.T) {
 	t.Run("Wake and Stats are for everyone", func(t *testing.T) {
 		h := NewHub(openConfig())
 		newRecorder(h.Shard(0))
-		h.Shard(0).Join(0, 0)
+		h.Shard(0).Join(0, CodecJSON, 0)
 		done := make(chan any)
 		go func() {
 			defer func() { done <- recover() }()

@@ -100,12 +100,12 @@ func coveredBy(patterns []string, topic string) bool {
 }
 
 // A trie finds values by subject or pattern, token by token. The zero value is empty. It has no lock.
-type trie[T comparable] struct {
+type trie[T any] struct {
 	root node[T]
 	n    int
 }
 
-type node[T comparable] struct {
+type node[T any] struct {
 	next  map[string]*node[T] // by token; "*" and ">" are tokens as well
 	value T
 	set   bool
@@ -157,6 +157,19 @@ func (at *node[T]) remove(key string) bool {
 		delete(at.next, token)
 	}
 	return removed
+}
+
+// value returns what key was inserted with, or the zero T.
+func (t *trie[T]) value(key string) (v T) {
+	at := &t.root
+	for rest, more := key, true; more; {
+		var token string
+		token, rest, more = strings.Cut(rest, ".")
+		if at = at.next[token]; at == nil {
+			return v
+		}
+	}
+	return at.value
 }
 
 // match appends the values of all keys, taken as patterns, that match subject.

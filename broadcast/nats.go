@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net"
 	"regexp"
@@ -27,7 +28,8 @@ type NATSConfig struct {
 	KeyFile         string
 	ConnectTimeout  time.Duration
 	ReconnectWait   time.Duration
-	PendingMessages int // messages that may wait for the hub before NATS counts this client slow and drops
+	PendingMessages int // messages that may wait for the hub, by connection, before NATS counts this client slow and drops
+	Connections     int // subjects are dealt out to so many; default 1
 
 	// InProcess, if not nil, is a NATS server in this process, which is used in place of URLs.
 	InProcess interface{ InProcessConn() (net.Conn, error) }
@@ -35,20 +37,29 @@ type NATSConfig struct {
 	Log *slog.Logger // nil = discard
 }
 
-// NATS is the upstream of a hub: one connection, one goroutine that hands messages on in the order of their arrival.
+// NATS is the upstream of a hub: a few connections, each with one goroutine that hands messages on in the order of their
+// arrival. A subject belongs to one of them, so that its order holds.
 type NATS struct {
 	hub      *Hub
 	log      *slog.Logger
-	nc       *nats.Conn
-	messages chan *nats.Msg
+	conns    []*natsConn
 	outgoing chan outgoing
-	closed   chan struct{} // the connection ended for good
-
-	mu            sync.Mutex
-	subscriptions map[string]*nats.Subscription
-	ended         uint64 // messages that subscriptions dropped which are over by now
+	closed   chan struct{} // a connection ended for good; capacity 1
 
 	reconnects atomic.Uint64
+}
+
+// A natsConn is one of the connections.
+type natsConn struct {
+	n        *NATS
+	index    int
+	nc       *nats.Conn
+	messages chan *nats.Msg
+
+	mu            sync.Mutex
+	subscriptions map[*feed]*nats.Subscription
+	ended         uint64 // messages that subscriptions dropped which are over by now
+	away          bool   // it is not connected
 
 	told string // the last error that was logged since the connection; owned by nats.go's goroutine for handlers
 }
@@ -75,28 +86,53 @@ func ConnectNATS(hub *Hub, cfg NATSConfig) (*NATS, error) {
 	if cfg.PendingMessages <= 0 {
 		cfg.PendingMessages = 65536
 	}
-	n := &NATS{
-		hub: hub, log: cfg.Log,
-		messages:      make(chan *nats.Msg, cfg.PendingMessages),
-		outgoing:      make(chan outgoing, outgoingQueue),
-		closed:        make(chan struct{}),
-		subscriptions: make(map[string]*nats.Subscription),
-	}
+	n := &NATS{hub: hub, log: cfg.Log, outgoing: make(chan outgoing, outgoingQueue), closed: make(chan struct{}, 1)}
 	hub.setStale(true) // until the first connection
-	nc, err := cfg.dial(
-		nats.ReconnectBufSize(-1), // what cannot be sent now is refused, not sent late
-		nats.ConnectHandler(func(nc *nats.Conn) { n.up(nc, "connected") }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { n.reconnects.Add(1); n.up(nc, "reconnected") }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.down(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { n.unreachable(err) }),
-		nats.ErrorHandler(n.failed),
-		nats.ClosedHandler(func(*nats.Conn) { close(n.closed) }),
-	)
-	if err != nil {
-		return nil, err
+	for i := range max(cfg.Connections, 1) {
+		c := &natsConn{
+			n: n, index: i, away: true,
+			messages:      make(chan *nats.Msg, cfg.PendingMessages),
+			subscriptions: make(map[*feed]*nats.Subscription),
+		}
+		n.conns = append(n.conns, c)
 	}
-	n.nc = nc
+	for _, c := range n.conns {
+		nc, err := cfg.dial(
+			nats.ReconnectBufSize(-1), // what cannot be sent now is refused, not sent late
+			nats.ConnectHandler(func(nc *nats.Conn) { c.up(nc, "connected") }),
+			nats.ReconnectHandler(func(nc *nats.Conn) { n.reconnects.Add(1); c.up(nc, "reconnected") }),
+			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.down(err) }),
+			nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { c.unreachable(err) }),
+			nats.ErrorHandler(c.failed),
+			nats.ClosedHandler(func(*nats.Conn) {
+				select {
+				case n.closed <- struct{}{}:
+				default:
+				}
+			}),
+		)
+		if err != nil {
+			n.close()
+			return nil, err
+		}
+		c.nc = nc
+	}
 	return n, nil
+}
+
+func (n *NATS) close() {
+	for _, c := range n.conns {
+		if c.nc != nil {
+			c.nc.Close()
+		}
+	}
+}
+
+// connOf returns the connection that a feed belongs to.
+func (n *NATS) connOf(f *feed) *natsConn {
+	h := fnv.New32a()
+	h.Write([]byte(f.subject)) // cannot fail
+	return n.conns[h.Sum32()%uint32(len(n.conns))]
 }
 
 // Dial makes a connection of its own with the same settings, for a publisher in this process.
@@ -152,53 +188,70 @@ func checkCredentials(credentials nats.Option) error {
 	return err
 }
 
-func (n *NATS) up(nc *nats.Conn, how string) {
+func (c *natsConn) up(nc *nats.Conn, how string) {
+	hub := c.n.hub
 	if how != "connected" {
-		n.hub.newEpoch() // what was published meanwhile is lost
-		n.hub.allow()
+		hub.newEpoch() // what was published meanwhile is lost
+		hub.allow()
+		hub.lost("upstream", false, func(t *topic) bool { return t.owner == nil || c.n.connOf(t.owner) == c })
 	}
-	n.told = ""
-	n.hub.setStale(false)
-	n.log.Info("nats "+how, "server", nc.ConnectedAddr())
+	c.told = ""
+	c.setAway(false)
+	c.n.log.Info("nats "+how, "server", nc.ConnectedAddr())
 }
 
-func (n *NATS) down(err error) {
-	n.hub.setStale(true)
+// setAway notes whether c is away. The hub is stale while one connection is.
+func (c *natsConn) setAway(away bool) {
+	c.mu.Lock()
+	c.away = away
+	c.mu.Unlock()
+	for _, other := range c.n.conns {
+		other.mu.Lock()
+		away = away || other.away
+		other.mu.Unlock()
+	}
+	c.n.hub.setStale(away)
+}
+
+func (c *natsConn) down(err error) {
+	c.setAway(true)
 	if err == nil { // closed by Run
 		return
 	}
-	n.log.Warn("nats disconnected", "err", err)
+	c.n.log.Warn("nats disconnected", "err", err)
 }
 
 // unreachable logs a failed attempt to connect, aloud only when the reason is a new one: nobody else tells that a password
 // is wrong.
-func (n *NATS) unreachable(err error) {
+func (c *natsConn) unreachable(err error) {
 	why := err.Error()
-	n.hub.away.Store(&why)
+	c.n.hub.away.Store(&why)
 	level := slog.LevelWarn
-	if n.told == why {
+	if c.told == why {
 		level = slog.LevelDebug
 	}
-	n.told = why
-	n.log.Log(context.Background(), level, "cannot connect to nats, trying on", "err", err)
+	c.told = why
+	c.n.log.Log(context.Background(), level, "cannot connect to nats, trying on", "err", err)
 }
 
-func (n *NATS) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
+func (c *natsConn) failed(nc *nats.Conn, sub *nats.Subscription, err error) {
+	hub, log := c.n.hub, c.n.log
 	switch {
 	case errors.Is(err, nats.ErrSlowConsumer):
-		n.hub.newEpoch() // messages were dropped
-		n.log.Warn("the feed is faster than this server, messages were dropped", "topic", sub.Subject)
+		hub.newEpoch() // messages were dropped
+		log.Warn("the feed is faster than this server, messages were dropped", "topic", sub.Subject)
+		hub.lost("the server was too slow", true, func(t *topic) bool { return t.owner == nil || t.owner.subject == sub.Subject })
 	case errors.Is(err, nats.ErrPermissionViolation):
 		if m := deniedSubscription.FindStringSubmatch(err.Error()); m != nil {
-			n.hub.deny(m[1])
+			hub.deny(m[1])
 		}
-		n.log.Warn("nats denies a subject", "err", err) // when it has taken effect
+		log.Warn("nats denies a subject", "err", err) // when it has taken effect
 	case nc.IsReconnecting():
-		n.unreachable(err)
+		c.unreachable(err)
 	case sub != nil:
-		n.log.Warn("nats error", "topic", sub.Subject, "err", err)
+		log.Warn("nats error", "topic", sub.Subject, "err", err)
 	default:
-		n.log.Warn("nats error", "err", err)
+		log.Warn("nats error", "err", err)
 	}
 }
 
@@ -212,47 +265,57 @@ func (n *NATS) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { n.hub.Run(ctx, n) })
 	tasks.Go(func() { n.send(ctx) })
-	err := n.receive(ctx)
+	for _, c := range n.conns {
+		tasks.Go(func() { c.receive(ctx) })
+	}
+	var err error
+	select {
+	case <-n.closed:
+		err = errNATSClosed
+	case <-ctx.Done():
+	}
 	cancel()
 	tasks.Wait()
-	n.nc.Close()
+	n.close()
 	return err
 }
 
-func (n *NATS) receive(ctx context.Context) error {
+func (c *natsConn) receive(ctx context.Context) {
 	for {
 		select {
-		case m := <-n.messages:
-			n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
-			if len(n.messages) > cap(n.messages)/2 {
-				n.catchUp()
+		case m := <-c.messages:
+			c.n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
+			if len(c.messages) > cap(c.messages)/2 {
+				c.catchUp()
 			}
 		case <-ctx.Done():
-			return nil
-		case <-n.closed:
-			return errNATSClosed
+			return
 		}
 	}
 }
 
-// catchUp takes all that waits and hands on the newest message of each subject. When the channel is full nats.go throws
-// away what comes, which is the newest: better to conflate before that.
-func (n *NATS) catchUp() {
+// catchUp takes all that waits and hands on the newest message of each subject; of those behind lossless topics all. When the
+// channel is full nats.go throws away what comes, which is the newest: better to conflate before that.
+func (c *natsConn) catchUp() {
 	type copyOf struct{ subject, source string }
-	newest := make(map[copyOf]*nats.Msg)
-	var order []copyOf
-	waiting := len(n.messages)
+	newest := make(map[copyOf]int) // index into kept
+	var kept []*nats.Msg
+	waiting := len(c.messages)
 	for range waiting {
-		m := <-n.messages // nobody else receives
+		m := <-c.messages // nobody else receives
 		key := copyOf{m.Subject, m.Sub.Subject}
-		if newest[key] == nil {
-			order = append(order, key)
+		at, known := newest[key]
+		if known && !c.n.hub.lossless(m.Subject) {
+			kept[at] = nil
+			c.n.hub.stats.conflated.Add(1)
 		}
-		newest[key] = m
+		newest[key] = len(kept)
+		kept = append(kept, m)
 	}
-	n.hub.stats.conflated.Add(uint64(waiting - len(order)))
-	for _, key := range order {
-		n.hub.publish(key.subject, newest[key].Data, key.source)
+	for _, m := range kept {
+		if m != nil {
+			c.n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
+		}
 	}
 }
 
@@ -260,7 +323,7 @@ func (n *NATS) send(ctx context.Context) {
 	for {
 		select {
 		case o := <-n.outgoing:
-			if err := n.nc.Publish(o.topic, o.data); err != nil {
+			if err := n.conns[0].nc.Publish(o.topic, o.data); err != nil {
 				n.hub.stats.publishErrors.Add(1)
 				n.log.Debug("publish failed", "topic", o.topic, "err", err)
 			} else {
@@ -272,27 +335,29 @@ func (n *NATS) send(ctx context.Context) {
 	}
 }
 
-func (n *NATS) subscribe(name string) error {
-	sub, err := n.nc.ChanSubscribe(name, n.messages)
+func (n *NATS) subscribe(f *feed) error {
+	c := n.connOf(f)
+	sub, err := c.nc.ChanSubscribe(f.subject, c.messages)
 	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.subscriptions[name] = sub
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subscriptions[f] = sub
 	return nil
 }
 
-func (n *NATS) unsubscribe(name string) error {
-	n.mu.Lock()
-	sub := n.subscriptions[name]
-	delete(n.subscriptions, name)
+func (n *NATS) unsubscribe(f *feed) error {
+	c := n.connOf(f)
+	c.mu.Lock()
+	sub := c.subscriptions[f]
+	delete(c.subscriptions, f)
 	if sub != nil {
 		if dropped, err := sub.Dropped(); err == nil { // else -1: the connection is closed
-			n.ended += uint64(dropped)
+			c.ended += uint64(dropped)
 		}
 	}
-	n.mu.Unlock()
+	c.mu.Unlock()
 	if sub == nil {
 		return nil
 	}
@@ -300,7 +365,7 @@ func (n *NATS) unsubscribe(name string) error {
 }
 
 func (n *NATS) publish(topic string, data []byte) error {
-	if !n.nc.IsConnected() {
+	if !n.conns[0].nc.IsConnected() {
 		return errUpstreamAway
 	}
 	select {
@@ -312,14 +377,16 @@ func (n *NATS) publish(topic string, data []byte) error {
 }
 
 // dropped returns how many messages this client was too slow for: nats.go threw them away.
-func (n *NATS) dropped() uint64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	total := n.ended
-	for _, sub := range n.subscriptions {
-		if dropped, err := sub.Dropped(); err == nil {
-			total += uint64(dropped)
+func (n *NATS) dropped() (total uint64) {
+	for _, c := range n.conns {
+		c.mu.Lock()
+		total += c.ended
+		for _, sub := range c.subscriptions {
+			if dropped, err := sub.Dropped(); err == nil {
+				total += uint64(dropped)
+			}
 		}
+		c.mu.Unlock()
 	}
 	return total
 }

@@ -150,7 +150,7 @@ func TestRunEndsWithTheConnection(t *testing.T) {
 	ns := startNATS(t, &server.Options{Port: -1})
 	n, result := runUpstream(t, NewHub(openConfig()), NATSConfig{URLs: []string{ns.ClientURL()}})
 	n.flush(t)
-	n.nc.Close()
+	n.conns[0].nc.Close()
 	if err := awaitResult(t, result); !errors.Is(err, errNATSClosed) {
 		t.Errorf("Run returned %v", err)
 	}
@@ -178,7 +178,7 @@ func TestNATSCredentialsFile(t *testing.T) {
 			}
 		}
 		if n, err := ConnectNATS(NewHub(openConfig()), cfg); err == nil {
-			n.nc.Close()
+			n.conns[0].nc.Close()
 			t.Errorf("a credentials file that is %s was taken", name)
 		}
 	}
@@ -268,7 +268,7 @@ func TestNATSOverTLS(t *testing.T) {
 	} {
 		cfg.URLs = []string{ns.ClientURL()}
 		if n, err := ConnectNATS(NewHub(openConfig()), cfg); err == nil {
-			n.nc.Close()
+			n.conns[0].nc.Close()
 			t.Errorf("a missing %s was taken", name)
 		}
 	}

@@ -136,10 +136,10 @@ func TestSlowConsumerIsCounted(t *testing.T) {
 	if st := h.Stats(); st.UpstreamMessages+st.Conflated+dropped != 101 || st.Conflated == 0 {
 		t.Errorf("%d of 101 messages handed on, %d conflated, %d dropped", st.UpstreamMessages, st.Conflated, dropped)
 	}
-	if err := n.unsubscribe("px.A"); err != nil {
+	if err := n.unsubscribe(h.feeds["px.A"]); err != nil {
 		t.Error(err)
 	}
-	n.nc.Close() // what is closed does not count backwards
+	n.conns[0].nc.Close() // what is closed does not count backwards
 	if got := h.Stats().UpstreamDropped; got != dropped {
 		t.Errorf("%d dropped messages became %d", dropped, got)
 	}

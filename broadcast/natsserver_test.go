@@ -106,7 +106,7 @@ func runUpstream(t *testing.T, h *Hub, cfg NATSConfig) (*NATS, <-chan error) {
 // flush waits until NATS has seen all that n has asked for so far.
 func (n *NATS) flush(t *testing.T) {
 	t.Helper()
-	if err := n.nc.FlushTimeout(patience); err != nil {
+	if err := n.conns[0].nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -88,31 +88,43 @@ func newRecorder(s *Shard) *recorder {
 	return r
 }
 
-func (r *recorder) Write(slot uint32, frame []byte) bool {
+func (r *recorder) Write(slot uint32, frames []byte, _ int) (taken int, ok bool) {
 	if r.dead[slot] {
 		delete(r.dead, slot)
 		r.shard.Leave(slot)
-		return false
+		return 0, false
 	}
-	r.got[slot] = append(r.got[slot], frame)
-	room, limited := r.room[slot]
-	if !limited {
-		return true
+	for _, frame := range splitFrames(frames) {
+		r.got[slot] = append(r.got[slot], frame)
+		taken += len(frame)
+		if room, limited := r.room[slot]; limited {
+			if r.room[slot] = room - 1; room <= 0 {
+				return taken, false
+			}
+		}
 	}
-	r.room[slot] = room - 1
-	return room > 0
+	return taken, true
 }
 
-func (r *recorder) Writev(slot uint32, frames [][]byte) bool {
-	if r.dead[slot] {
-		return r.Write(slot, nil)
+func (r *recorder) Close(slot uint32, code wsproto.StatusCode, reason string) {
+	r.got[slot] = append(r.got[slot], wsproto.AppendClose(nil, code, reason))
+	r.shard.Leave(slot)
+}
+
+// splitFrames returns the frames that stand in b one after the other. Several are copied, since their bytes are the shard's.
+func splitFrames(b []byte) (list [][]byte) {
+	if h, n, err := wsproto.ParseHeader(b); err != nil || n+int(h.Length) != len(b) {
+		b = bytes.Clone(b)
 	}
-	took := true
-	for i, f := range frames {
-		took = r.Write(slot, f)
-		frames[i] = nil // the outlet may change the slice
+	for len(b) > 0 {
+		h, n, err := wsproto.ParseHeader(b)
+		if end := n + int(h.Length); err == nil && n > 0 && end <= len(b) {
+			list, b = append(list, b[:end:end]), b[end:]
+			continue
+		}
+		return append(list, b) // let whoever decodes it complain
 	}
-	return took
+	return list
 }
 
 // take returns what slot was told since the last call, in short.

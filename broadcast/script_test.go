@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickcast/wsproto"
 )
 
 // A script is what happens to two shards, one operation a line:
@@ -45,8 +47,8 @@ type pipe struct {
 // silentUpstream agrees to everything.
 type silentUpstream struct{}
 
-func (silentUpstream) subscribe(string) error       { return nil }
-func (silentUpstream) unsubscribe(string) error     { return nil }
+func (silentUpstream) subscribe(*feed) error        { return nil }
+func (silentUpstream) unsubscribe(*feed) error      { return nil }
 func (silentUpstream) publish(string, []byte) error { return nil }
 
 // mostHeld is the scripted clients' limit of subscriptions.
@@ -76,23 +78,27 @@ func newScript(t testing.TB, mailbox int) *script {
 	return s
 }
 
-func (p *pipe) Write(slot uint32, frame []byte) bool { return p.Writev(slot, [][]byte{frame}) }
-
-func (p *pipe) Writev(slot uint32, frames [][]byte) bool {
+func (p *pipe) Write(slot uint32, frames []byte, _ int) (taken int, ok bool) {
 	c := p.bySlot[slot]
 	if c == nil || len(frames) == 0 {
-		p.s.m.fatalf("%d frames were written to slot %d, where nobody is", len(frames), slot)
+		p.s.m.fatalf("%d bytes were written to slot %d, where nobody is", len(frames), slot)
 	}
 	if c.breaks {
 		p.s.leave(c)
-		return false
+		return 0, false
 	}
-	for i, f := range frames {
+	for _, f := range splitFrames(frames) {
 		p.s.m.told(c, f)
-		frames[i] = nil
+		taken += len(f)
+		if c.blocked = c.blocked || c.full; c.blocked {
+			return taken, false
+		}
 	}
-	c.blocked = c.blocked || c.full
-	return !c.blocked
+	return taken, true
+}
+
+func (p *pipe) Close(slot uint32, code wsproto.StatusCode, reason string) {
+	p.s.m.fatalf("%s was closed with %d %s", p.bySlot[slot].name, code, reason)
 }
 
 // drain is what the loop does when its turn comes.
@@ -113,7 +119,7 @@ func (p *pipe) waiting() int {
 	if p.shard.fanout.m != nil {
 		n++
 	}
-	return n
+	return n + len(p.shard.batch.bundles)
 }
 
 func (p *pipe) idle() bool { return p.waiting() == 0 }
@@ -127,7 +133,7 @@ func (s *script) join(c *modelClient) {
 	}
 	p.bySlot[slot] = c
 	c.slot, c.joined, c.stale = uint32(slot), true, false
-	for _, f := range p.shard.Join(c.slot, 0) {
+	for _, f := range p.shard.Join(c.slot, CodecJSON, 0) {
 		s.m.told(c, f)
 	}
 }
@@ -182,6 +188,10 @@ func (s *script) subscribe(c *modelClient, name string, resume bool) {
 }
 
 func (s *script) unsubscribe(c *modelClient, name string) {
+	s.pipes[c.shard].shard.flush(c.slot) // what has been gathered goes before the answer
+	if !c.joined {
+		return
+	}
 	held := slices.Contains(c.held, name)
 	s.m.unsubscribed(c, name)
 	c.acked = ""

@@ -8,8 +8,10 @@ type subscriber struct {
 	backlog *backlog // nil while the client keeps up
 	n       uint32   // subscriptions
 	visited uint32   // the last fan-out that is through with it; see fanout.serial
+	pending uint32   // its bundle in the shard's batch: what has been gathered and not been written; 0 = nothing
 	flags   subscriberFlags
 	bits    uint8 // window of the compressed frames that it is sent, 2^bits bytes; 0 = plain frames
+	codec   Codec
 }
 
 type subscriberFlags uint8

@@ -18,7 +18,7 @@ func TestWildcardLimits(t *testing.T) {
 		s := h.Shard(0)
 		out := newRecorder(s)
 		for slot := range uint32(4) {
-			s.Join(slot, 0)
+			s.Join(slot, CodecJSON, 0)
 		}
 		for i := range 20 {
 			s.Subscribe(3, []string{fmt.Sprintf("a.b.%d", i)}, "", "")
@@ -64,7 +64,7 @@ func TestTopicTokens(t *testing.T) {
 	h := NewHub(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
-	s.Join(0, 0)
+	s.Join(0, CodecJSON, 0)
 	s.Subscribe(0, []string{">"}, "", "")
 	out.take(t, 0)
 	for _, subject := range []string{strings.Repeat("a.", 99) + "a", "px.\xff", "px." + strings.Repeat("x", 300)} {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"tickcast/broadcast"
 	"tickcast/wsproto"
 )
 
@@ -63,7 +64,22 @@ func (l *loop) admit(c *conn, r *wsproto.Request) {
 			return
 		}
 	}
-	l.upgrade(c, r, query)
+	protocol := r.Protocol(l.engine.cfg.Subprotocols)
+	topics := topicsOf(query)
+	if broadcast.CodecOf(protocol) == broadcast.CodecRaw && (len(topics) != 1 || strings.ContainsAny(topics[0], "*>")) {
+		l.refuse(c, queryRejection, protocol+" needs one topic, ?topics=TOPIC")
+		return
+	}
+	l.upgrade(c, r, protocol, topics, query)
+}
+
+// topicsOf returns the topics of a request's address.
+func topicsOf(query url.Values) []string {
+	list := query["topics"]
+	if len(list) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(list, ","), ",")
 }
 
 // begin makes a WebSocket of the connection.
@@ -75,7 +91,7 @@ func (l *loop) begin(c *conn) {
 }
 
 // upgrade makes a WebSocket of the connection and joins it to the shard. The response and the greeting leave in one write.
-func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
+func (l *loop) upgrade(c *conn, r *wsproto.Request, protocol string, topics []string, query url.Values) {
 	l.begin(c)
 	cfg := &l.engine.cfg
 	var d wsproto.Deflate
@@ -86,9 +102,9 @@ func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
 	if d.ServerTakeover {
 		shared = 0 // appendOwn makes its frames of plain ones
 	}
-	greeting := l.shard.Join(c.slot, shared)
+	greeting := l.shard.Join(c.slot, broadcast.CodecOf(protocol), shared)
 
-	b := wsproto.AppendUpgrade(l.scratch[:0], r.Key, r.Protocol(cfg.Subprotocols), d)
+	b := wsproto.AppendUpgrade(l.scratch[:0], r.Key, protocol, d)
 	for _, frame := range greeting {
 		b = append(b, frame...)
 	}
@@ -98,7 +114,7 @@ func (l *loop) upgrade(c *conn, r *wsproto.Request, query url.Values) {
 		return
 	}
 	l.deflate(c, d)
-	if topics := query["topics"]; len(topics) > 0 {
-		l.shard.Subscribe(c.slot, strings.Split(strings.Join(topics, ","), ","), query.Get("after"), query.Get("rate"))
+	if len(topics) > 0 {
+		l.shard.Subscribe(c.slot, topics, query.Get("after"), query.Get("rate"))
 	}
 }

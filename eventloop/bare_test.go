@@ -51,7 +51,7 @@ func bareLoop(t testing.TB, n int, settings ...setting) (*loop, *queue, *broadca
 	for range n {
 		c := l.conns.take()
 		c.loop, c.state, c.fd = l, stateOpen, int32(null.Fd())
-		l.shard.Join(c.slot, 0)
+		l.shard.Join(c.slot, broadcast.CodecJSON, 0)
 		l.shard.Subscribe(c.slot, []string{"a"}, "", "")
 	}
 	return l, q, h
@@ -164,7 +164,7 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 		q.run(t)
 	}
 	frame := []byte("\x81\x02{}")
-	if n := testing.AllocsPerRun(1000, func() { l.Write(7, frame) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { l.Write(7, frame, 1) }); n != 0 {
 		t.Errorf("%v allocations for a Write", n)
 	}
 	payload := []byte(`{"bid":1.5}`)

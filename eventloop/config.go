@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tickcast/broadcast"
 	"tickcast/wsproto"
 )
 
@@ -61,7 +62,8 @@ type Page struct {
 // Status codes of Tickcast's own, RFC 6455 section 7.4.2: 4000-4499 = come back, 4500-4999 = do not.
 const (
 	StatusHeartbeatTimeout wsproto.StatusCode = 4000
-	StatusNothingAsked     wsproto.StatusCode = 4001 // nothing subscribed in time
-	StatusSlowConsumer     wsproto.StatusCode = 4003 // the client does not read its answers
-	StatusInboundRate      wsproto.StatusCode = 4006 // the client sends more than can be handled
+	StatusNothingAsked     wsproto.StatusCode = 4001                         // nothing subscribed in time
+	StatusSlowConsumer                        = broadcast.StatusSlowConsumer // the client does not read its answers, or a lossless topic
+	StatusInboundRate      wsproto.StatusCode = 4006                         // the client sends more than can be handled
+	StatusBadRequest       wsproto.StatusCode = 4501                         // what the client sent makes no sense in its subprotocol
 )

@@ -50,15 +50,15 @@ func (l *loop) appendCompressed(dst []byte, c *conn, op wsproto.Opcode, payload 
 // rsv1Bit, in a frame's first byte, says that the message is compressed, RFC 7692 section 6.
 const rsv1Bit = 0x40
 
-// appendOwn appends a frame to c, which has flagTakeover, as its client is sent it: a text message compressed if it is long
+// appendOwn appends a frame to c, which has flagTakeover, as its client is sent it: a message compressed if it is long
 // enough, anything else as it is.
 func (l *loop) appendOwn(dst []byte, c *conn, frame []byte) []byte {
 	h, n, err := wsproto.ParseHeader(frame)
-	if err != nil || h.Op != wsproto.OpText || h.Length < int64(l.engine.cfg.Compression.MinSize) {
+	if err != nil || h.Op.Control() || h.Length < int64(l.engine.cfg.Compression.MinSize) {
 		return append(dst, frame...)
 	}
 	l.shard.LookAtClock() // a fan-out that compresses for each subscriber is slow
-	return l.appendCompressed(dst, c, wsproto.OpText, frame[n:n+int(h.Length)])
+	return l.appendCompressed(dst, c, h.Op, frame[n:n+int(h.Length)])
 }
 
 // countWindows counts the memory that c's windows take by now.

@@ -370,7 +370,7 @@ func TestRoomForOwnFrames(t *testing.T) {
 	write := func(size int) *byte {
 		t.Helper()
 		before := l.compressed
-		l.Write(0, wsproto.AppendFrame(nil, wsproto.OpText, []byte(quote(int(before), size))))
+		l.Write(0, wsproto.AppendFrame(nil, wsproto.OpText, []byte(quote(int(before), size))), 1)
 		if l.compressed != before+1 {
 			t.Fatal("the frame is not compressed")
 		}

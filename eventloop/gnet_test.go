@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"reflect"
@@ -142,8 +143,11 @@ func TestWriteToABrokenConnectionRunsOnCloseBeforeItReturns(t *testing.T) {
 		name  string
 		write func(*loop, uint32) bool
 	}{
-		{"Write", func(l *loop, slot uint32) bool { return l.Write(slot, pingFrame) }},
-		{"Writev", func(l *loop, slot uint32) bool { return l.Writev(slot, [][]byte{pingFrame, pingFrame}) }},
+		{"Write", func(l *loop, slot uint32) bool { _, ok := l.Write(slot, pingFrame, 1); return ok }},
+		{"two", func(l *loop, slot uint32) bool {
+			_, ok := l.Write(slot, append(bytes.Clone(pingFrame), pingFrame...), 2)
+			return ok
+		}},
 		{"control", func(l *loop, slot uint32) bool { return l.control(l.conns.at(slot), pingFrame) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
+	"tickcast/broadcast"
 	"tickcast/wsproto"
 )
 
@@ -194,7 +195,11 @@ func (l *loop) message(c *conn, m wsproto.Message) bool {
 	switch m.Op {
 	case wsproto.OpText:
 		l.messages++
-		l.shard.Apply(c.slot, m.Payload)
+		if l.shard.Codec(c.slot) == broadcast.CodecRaw {
+			l.fail(c, StatusBadRequest, "tickcast.v1.raw takes no commands")
+		} else {
+			l.shard.Apply(c.slot, m.Payload)
+		}
 	case wsproto.OpBinary:
 		l.fail(c, wsproto.StatusUnsupportedData, "commands are text")
 	}

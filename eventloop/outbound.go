@@ -15,38 +15,107 @@ var pingFrame = wsproto.AppendFrame(nil, wsproto.OpPing, nil)
 // sweepInterval is how often, at most, fan-outs look for connections that have caught up.
 const sweepInterval = 5 * time.Millisecond
 
-// Write sends a whole frame to the client in slot; see broadcast.Outlet.
-func (l *loop) Write(slot uint32, frame []byte) bool { return l.write(l.conns.at(slot), frame) }
-
-// write sends a whole frame. It is the hot path: one system call, a few fields of one cache line.
-func (l *loop) write(c *conn, frame []byte) bool {
+// Write sends whole frames to the client in slot; see broadcast.Outlet. It is the hot path: one system call, a few fields of
+// one cache line.
+func (l *loop) Write(slot uint32, frames []byte, count int) (taken int, ok bool) {
+	c := l.conns.at(slot)
 	if c.flags&(flagBehind|flagTakeover) != 0 {
-		if frame = l.prepare(c, frame); frame == nil {
-			return false
-		}
+		return l.writeSeldom(c, frames)
 	}
-	n, errno := writeNow(c.fd, frame)
-	if n == len(frame) {
+	n, errno := writeNow(c.fd, frames)
+	if n == len(frames) {
+		l.frames += uint64(count)
+		l.bytesSent += uint64(n)
+		c.sent = l.now
+		return n, true
+	}
+	return l.writeSome(c, frames, n, errno)
+}
+
+// writeSeldom is Write for a client that is behind, so that it is an answer which has to wait, or that is sent frames of its
+// own, which then are all taken.
+func (l *loop) writeSeldom(c *conn, frames []byte) (taken int, ok bool) {
+	if c.flags&flagTakeover == 0 {
+		return len(frames), l.write(c, frames)
+	}
+	l.frames-- // writeOwn counts one
+	b := l.packed
+	for rest := frames; len(rest) > 0; {
+		size := frameSize(rest)
+		b = l.appendOwn(b, c, rest[:size])
+		rest = rest[size:]
+		l.frames++
+	}
+	l.packed = reuse(b)
+	return len(frames), l.writeOwn(c, b)
+}
+
+// frameSize returns the length of the first of frames of ours.
+func frameSize(frames []byte) int {
+	h, n, err := wsproto.ParseHeader(frames)
+	if size := n + int(h.Length); err == nil && n > 0 && size <= len(frames) {
+		return size
+	}
+	return len(frames) // not reached
+}
+
+// writeSome goes on with frames of which the socket took n bytes: gnet keeps the rest of the one that was cut, and the shard
+// has those after it back.
+func (l *loop) writeSome(c *conn, frames []byte, n int, errno unix.Errno) (taken int, ok bool) {
+	l.frames-- // writeRest counts one
+	for taken <= n && taken < len(frames) {
+		taken += frameSize(frames[taken:])
+		l.frames++
+	}
+	ok = l.writeRest(c, frames[:taken], n, errno)
+	if ok && taken < len(frames) { // there is room again: the next sweep tells the shard
+		l.list(c)
+		ok = false
+	}
+	return taken, ok
+}
+
+// Close ends the connection of the client in slot; see broadcast.Outlet.
+func (l *loop) Close(slot uint32, code wsproto.StatusCode, reason string) {
+	c := l.conns.at(slot)
+	if c.flags&flagBehind == 0 {
+		l.closeWith(c, code, reason)
+		return
+	}
+	l.endSlow(c, code, reason)
+}
+
+// endSlow ends a connection whose client does not read. There is no closing handshake: the client would not see it in time.
+func (l *loop) endSlow(c *conn, code wsproto.StatusCode, reason string) {
+	c.code = code
+	_, _ = c.gc.Write(wsproto.AppendClose(nil, code, reason)) // appends to gnet's buffer; cannot fail
+	l.drop(c)
+}
+
+// write sends a whole frame, or several that must not be told apart. It reports false if the client is behind, or gone.
+func (l *loop) write(c *conn, frame []byte) bool {
+	if c.flags&flagTakeover != 0 {
+		l.packed = l.appendOwn(l.packed, c, frame)
+		frame = l.packed
+		l.packed = reuse(frame)
+	}
+	return l.writeOwn(c, frame)
+}
+
+// writeOwn is write for bytes that are as they are to be sent.
+func (l *loop) writeOwn(c *conn, b []byte) bool {
+	if c.flags&flagBehind != 0 {
+		l.enqueue(c, b)
+		return false
+	}
+	n, errno := writeNow(c.fd, b)
+	if n == len(b) {
 		l.frames++
 		l.bytesSent += uint64(n)
 		c.sent = l.now
 		return true
 	}
-	return l.writeRest(c, frame, n, errno)
-}
-
-// prepare returns what is to be written for a frame to a client that is sent frames of its own. To a client that is behind
-// nothing is, and nil comes back: the frame waits in the queue, or the connection is over.
-func (l *loop) prepare(c *conn, frame []byte) []byte {
-	if c.flags&flagTakeover != 0 {
-		frame = l.appendOwn(l.packed, c, frame)
-		l.packed = reuse(frame)
-	}
-	if c.flags&flagBehind != 0 {
-		l.enqueue(c, frame)
-		return nil
-	}
-	return frame
+	return l.writeRest(c, b, n, errno)
 }
 
 // writeNow is write(2) without telling the scheduler: the descriptor does not block, so the call returns at once.
@@ -87,10 +156,7 @@ const answerCost = 64
 // enqueue adds an answer to what gnet holds for c, which is behind.
 func (l *loop) enqueue(c *conn, frame []byte) {
 	if !l.mayWait(c, len(frame)) {
-		// No closing handshake: the client does not read, so it would not see it in time.
-		c.code = StatusSlowConsumer
-		_, _ = c.gc.Write(wsproto.AppendClose(nil, StatusSlowConsumer, "answers are not read"))
-		l.drop(c)
+		l.endSlow(c, StatusSlowConsumer, "answers are not read")
 		return
 	}
 	c.queued++
@@ -108,41 +174,20 @@ func (l *loop) mayWait(c *conn, size int) bool {
 	return c.gc.OutboundBuffered()+size+answerCost*int(c.queued) <= most && c.queued < math.MaxUint16
 }
 
-// Writev sends frames at once; see broadcast.Outlet.
-func (l *loop) Writev(slot uint32, frames [][]byte) bool {
-	c := l.conns.at(slot)
-	if len(frames) == 1 {
-		return l.write(c, frames[0])
-	}
-	if c.flags&flagTakeover != 0 {
-		b := l.packed
-		for i, f := range frames {
-			start := len(b)
-			b = l.appendOwn(b, c, f)
-			frames[i] = b[start:]
-		}
-		l.packed = reuse(b)
-	}
-	size := 0
-	for _, f := range frames {
-		size += len(f)
-	}
-	l.frames += uint64(len(frames))
-	l.bytesSent += uint64(size)
-	if _, err := c.gc.Writev(frames); err != nil {
-		return false
-	}
-	c.sent = l.now
-	return !l.checkBehind(c)
-}
-
 // checkBehind lists c as behind if gnet holds bytes of it, and reports that.
 func (l *loop) checkBehind(c *conn) bool {
-	if c.flags&flagBehind == 0 && c.gc.OutboundBuffered() > 0 {
+	if c.gc.OutboundBuffered() > 0 {
+		l.list(c)
+	}
+	return c.flags&flagBehind != 0
+}
+
+// list has the next sweep look at c.
+func (l *loop) list(c *conn) {
+	if c.flags&flagBehind == 0 {
 		c.flags |= flagBehind
 		l.behind = append(l.behind, c.slot)
 	}
-	return c.flags&flagBehind != 0
 }
 
 // control writes a frame of the connection itself. It reports false when the connection is over.

@@ -1,6 +1,10 @@
 package eventloop
 
-import "time"
+import (
+	"time"
+
+	"tickcast/broadcast"
+)
 
 // tick is the grain of all deadlines.
 const tick = 100 * time.Millisecond
@@ -142,7 +146,7 @@ func (l *loop) keepAlive(c *conn) {
 			next = min(next, c.heard+t.ping)
 		}
 	}
-	if t.heartbeat > 0 && !echo { // it would be taken for an echo
+	if t.heartbeat > 0 && !echo && l.shard.Codec(c.slot) != broadcast.CodecRaw { // it would be taken for an echo, or a payload
 		if now-c.sent >= t.heartbeat {
 			if c.flags&flagBehind == 0 && !l.control(c, l.heartbeatFrame()) {
 				return

@@ -17,9 +17,6 @@ import (
 	"tickcast/wsproto"
 )
 
-// subprotocols are those that a client may choose from.
-var subprotocols = []string{"tickcast.v1.json"}
-
 // lagUnhealthy is how long a loop may be late before /healthz says so: it has hung, not only been busy.
 const lagUnhealthy = 5 * time.Second
 
@@ -152,7 +149,7 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		StreamPath:          cfg.Server.StreamPath,
 		EchoPath:            cfg.Debug.EchoPath,
 		Pages:               pages,
-		Subprotocols:        subprotocols,
+		Subprotocols:        broadcast.Subprotocols(),
 		Loops:               loops,
 		LockOSThread:        cfg.Server.LockOSThread,
 		Backlog:             cfg.Server.Backlog,
