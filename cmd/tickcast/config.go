@@ -79,6 +79,10 @@ type FlowConfig struct {
 	MailboxMessages int           `toml:"mailbox_messages"`
 	MailboxBytes    Size          `toml:"mailbox_bytes"`
 	Slice           time.Duration `toml:"slice"`
+	FlushInterval   time.Duration `toml:"flush_interval"` // 0 = write at once
+	MemoryBudget    Size          `toml:"memory_budget"`  // 0 = none
+	HistoryBytes    Size          `toml:"history_bytes"`
+	DelayBytes      Size          `toml:"delay_bytes"`
 }
 
 // CompressionConfig is permessage-deflate, RFC 7692, on the stream.
@@ -107,12 +111,15 @@ type NATSConfig struct {
 	ReconnectWait   time.Duration  `toml:"reconnect_wait"`
 	PendingMessages int            `toml:"pending_messages"`
 	Linger          time.Duration  `toml:"linger"`
+	JetStream       bool           `toml:"jetstream"`
+	Connections     int            `toml:"connections"`
 	Embedded        EmbeddedConfig `toml:"embedded"` // last: a table of its own
 }
 
 // EmbeddedConfig is the NATS server inside this process.
 type EmbeddedConfig struct {
-	Listen string `toml:"listen"` // "" = in process only
+	Listen   string `toml:"listen"`    // "" = in process only
+	StoreDir string `toml:"store_dir"` // "" = no JetStream
 }
 
 // TopicsConfig lists patterns of topics.
@@ -189,6 +196,8 @@ func Default() *Config {
 			MailboxMessages: 16384,
 			MailboxBytes:    16 * mib,
 			Slice:           2 * time.Millisecond,
+			HistoryBytes:    256 * mib,
+			DelayBytes:      256 * mib,
 		},
 		Compression: CompressionConfig{
 			Level:               1,
@@ -203,6 +212,7 @@ func Default() *Config {
 			ReconnectWait:   500 * time.Millisecond,
 			PendingMessages: 65536,
 			Linger:          5 * time.Second,
+			Connections:     1,
 		},
 		Subscribe: TopicsConfig{Topics: []string{">"}},
 		Publish:   TopicsConfig{Topics: []string{}},

@@ -42,6 +42,6 @@
 // Kubernetes sets variables such as TICKCAST_PORT_8080_TCP in pods beside a service named tickcast. They are told apart
 // by their form and ignored; otherwise a service name could keep a server from starting.
 //
-// The embedded NATS server is for one machine: a demo, a test, a publisher next door. It has no JetStream, no cluster and
-// no TLS. Anything larger is a NATS server of its own, named in nats.urls.
+// The embedded NATS server is for one machine: a demo, a test, a publisher next door. It has no cluster and no TLS,
+// and JetStream only in a directory of its own. Anything larger is a NATS server of its own, named in nats.urls.
 package main

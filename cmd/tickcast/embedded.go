@@ -24,8 +24,9 @@ type embedded struct {
 }
 
 // startEmbedded starts the NATS server that c asks for, under the name of node, and returns once it takes connections. If
-// c has a user or a token, then every client must show it, those of this process as well. An address that cannot be
-// listened on is an error with a hint.
+// c has a user or a token, then every client must show it, those of this process as well. With JetStream it keeps its
+// files in the store's directory. An address that cannot be listened on
+// and a directory that cannot be used are errors with a hint.
 func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, error) {
 	opts := &natsserver.Options{
 		ServerName:    "tickcast-" + node,
@@ -34,6 +35,8 @@ func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, erro
 		Username:      c.User,
 		Password:      c.Password,
 		Authorization: c.Token,
+		JetStream:     c.JetStream,
+		StoreDir:      c.Embedded.StoreDir,
 	}
 	if !opts.DontListen {
 		host, port, err := net.SplitHostPort(c.Embedded.Listen)
@@ -61,6 +64,10 @@ func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, erro
 		ns.WaitForShutdown()
 		if fatal == nil {
 			return nil, fmt.Errorf("embedded NATS: not ready after %s", formatDuration(embeddedStart))
+		}
+		if strings.Contains((*fatal).Error(), "JetStream") {
+			return nil, withHint(fmt.Errorf("embedded NATS: %w", *fatal),
+				fmt.Sprintf("its directory is nats.embedded.store_dir, %q", c.Embedded.StoreDir))
 		}
 		return nil, listenHint("nats.embedded.listen", fmt.Errorf("embedded NATS: %w", *fatal),
 			"or set nats.urls to use the NATS server that is there")

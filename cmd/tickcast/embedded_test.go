@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -125,5 +126,44 @@ func TestEmbeddedIsQuiet(t *testing.T) {
 	e.Close()
 	if b.Len() > 0 {
 		t.Errorf("it logged\n%s", b.String())
+	}
+}
+
+// What JetStream stored is there again after a restart.
+func TestEmbeddedJetStream(t *testing.T) {
+	config := NATSConfig{JetStream: true, Embedded: EmbeddedConfig{StoreDir: filepath.Join(t.TempDir(), "js")}}
+	stream := func(e *embedded) nats.JetStreamContext {
+		t.Helper()
+		js, err := connect(t, "", nats.InProcessServer(e)).JetStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return js
+	}
+	first := start(t, config)
+	js := stream(first)
+	if _, err := js.AddStream(&nats.StreamConfig{Name: "PX", Subjects: []string{"px.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish("px.AAPL", []byte("189.12")); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	m, err := stream(start(t, config)).GetLastMsg("PX", "px.AAPL")
+	if err != nil || string(m.Data) != "189.12" {
+		t.Errorf("got %v, %v", m, err)
+	}
+}
+
+func TestEmbeddedJetStreamNoDirectory(t *testing.T) {
+	config := NATSConfig{JetStream: true, Embedded: EmbeddedConfig{StoreDir: "embedded_test.go"}}
+	e, err := startEmbedded(config, "test", slog.New(slog.DiscardHandler))
+	if err == nil {
+		e.Close()
+		t.Fatal("it stores in a file")
+	}
+	var h *hintError
+	if !errors.As(err, &h) || !strings.Contains(h.hint, "nats.embedded.store_dir") {
+		t.Errorf("got no hint with %v", err)
 	}
 }

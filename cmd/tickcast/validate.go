@@ -133,6 +133,10 @@ func (v *validation) flow(c *FlowConfig) {
 	between(v, "flow.mailbox_messages", c.MailboxMessages, 1, 1<<24)
 	between(v, "flow.mailbox_bytes", c.MailboxBytes, 64*kib, 64*gib)
 	v.duration("flow.slice", c.Slice, 100*time.Microsecond, time.Second)
+	v.duration("flow.flush_interval", c.FlushInterval, 0, time.Second)
+	zeroOr(v, "flow.memory_budget", c.MemoryBudget, mib, 1<<20*gib)
+	between(v, "flow.history_bytes", c.HistoryBytes, 64*kib, 1<<20*gib)
+	between(v, "flow.delay_bytes", c.DelayBytes, 64*kib, 1<<20*gib)
 }
 
 func (v *validation) compression(c *CompressionConfig) {

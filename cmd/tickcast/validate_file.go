@@ -46,6 +46,32 @@ func (v *validation) nats(c *NATSConfig) {
 	v.duration("nats.reconnect_wait", c.ReconnectWait, time.Millisecond, time.Hour)
 	between(v, "nats.pending_messages", c.PendingMessages, 1, 1<<24)
 	v.duration("nats.linger", c.Linger, 0, 24*time.Hour)
+	between(v, "nats.connections", c.Connections, 1, 16)
+	v.jetStream(c)
+}
+
+// jetStream demands a directory for the files of an embedded server's JetStream, and none where there is no such server.
+func (v *validation) jetStream(c *NATSConfig) {
+	const key = "nats.embedded.store_dir"
+	dir := c.Embedded.StoreDir
+	if dir == "" {
+		if c.JetStream && len(c.URLs) == 0 {
+			v.bad("nats.jetstream", "%w", withHint(errors.New("needs "+key+" while nats.urls is empty"),
+				"name a directory for what the embedded server stores, or set nats.urls to a server that has JetStream"))
+		}
+		return
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case len(c.URLs) > 0:
+		v.bad(key, "must be empty when nats.urls names servers: there is no embedded one then")
+	case !c.JetStream:
+		v.bad(key, "needs nats.jetstream = true: nothing is stored without it")
+	case err == nil && !info.IsDir():
+		v.bad(key, "%s is not a directory", dir)
+	case err != nil && !errors.Is(err, os.ErrNotExist): // the server makes a missing one
+		v.bad(key, "%w", err)
+	}
 }
 
 // natsTLS demands readable certificates, and a key that fits its certificate.

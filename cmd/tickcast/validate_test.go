@@ -71,6 +71,10 @@ func TestValidate(t *testing.T) {
 		{"flow.mailbox_messages", func(c *Config) { c.Flow.MailboxMessages = 0 }},
 		{"flow.mailbox_bytes", func(c *Config) { c.Flow.MailboxBytes = 0 }},
 		{"flow.slice", func(c *Config) { c.Flow.Slice = 0 }},
+		{"flow.flush_interval", func(c *Config) { c.Flow.FlushInterval = 2 * time.Second }},
+		{"flow.memory_budget", func(c *Config) { c.Flow.MemoryBudget = kib }},
+		{"flow.history_bytes", func(c *Config) { c.Flow.HistoryBytes = 0 }},
+		{"flow.delay_bytes", func(c *Config) { c.Flow.DelayBytes = kib }},
 		{"compression.level", func(c *Config) { c.Compression.Level = 0 }},
 		{"compression.level", func(c *Config) { c.Compression.Level = 10 }},
 		{"compression.min_size", func(c *Config) { c.Compression.MinSize = -1 }},
@@ -103,6 +107,17 @@ func TestValidate(t *testing.T) {
 		{"nats.reconnect_wait", func(c *Config) { c.NATS.ReconnectWait = 0 }},
 		{"nats.pending_messages", func(c *Config) { c.NATS.PendingMessages = 0 }},
 		{"nats.linger", func(c *Config) { c.NATS.Linger = -1 }},
+		{"nats.connections", func(c *Config) { c.NATS.Connections = 0 }},
+		{"nats.connections", func(c *Config) { c.NATS.Connections = 17 }},
+		{"nats.jetstream", func(c *Config) { c.NATS.URLs, c.NATS.JetStream = nil, true }},
+		{"nats.embedded.store_dir", func(c *Config) { c.NATS.JetStream, c.NATS.Embedded.StoreDir = true, "js" }},
+		{"nats.embedded.store_dir", func(c *Config) { c.NATS.URLs, c.NATS.Embedded.StoreDir = nil, "js" }},
+		{"nats.embedded.store_dir", func(c *Config) {
+			c.NATS.URLs, c.NATS.JetStream, c.NATS.Embedded.StoreDir = nil, true, reference
+		}},
+		{"nats.embedded.store_dir", func(c *Config) {
+			c.NATS.URLs, c.NATS.JetStream, c.NATS.Embedded.StoreDir = nil, true, reference+"/js"
+		}},
 		{"subscribe.topics", func(c *Config) { c.Subscribe.Topics = []string{"px.>", "px..a"} }},
 		{"publish.topics", func(c *Config) { c.Publish.Topics = []string{">.px"} }},
 		{"publish.topics", func(c *Config) { c.Publish.Topics = []string{strings.Repeat("t", 256)} }},
@@ -158,6 +173,8 @@ func TestValidateAccepts(t *testing.T) {
 			c.NATS.URLs = []string{"localhost", "10.0.0.1:4222", "nats://u:p@[::1]:4222", "tls://n", "ws://n", "wss://n:443"}
 			c.NATS.User, c.NATS.Password, c.NATS.Credentials = "", "", ""
 		},
+		"JetStream elsewhere":   func(c *Config) { c.NATS.URLs, c.NATS.JetStream = []string{"localhost"}, true },
+		"JetStream here":        func(c *Config) { c.NATS.JetStream, c.NATS.Embedded.StoreDir = true, "not-there-yet" },
 		"echo everywhere":       func(c *Config) { c.Debug.EchoPath = "/" },
 		"echo below a path":     func(c *Config) { c.Debug.EchoPath = "/test/echo/" },
 		"echo below the stream": func(c *Config) { c.Debug.EchoPath = "/stream/" },
