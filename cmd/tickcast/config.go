@@ -21,6 +21,7 @@ type Config struct {
 	Shutdown    ShutdownConfig    `toml:"shutdown"`
 	Log         LogConfig         `toml:"log"`
 	Runtime     RuntimeConfig     `toml:"runtime"`
+	Topics      []TopicConfig     `toml:"topic"` // the first whose Match fits a topic counts; see DefaultTopic
 }
 
 // ServerConfig is the public side: addresses and socket options.
@@ -157,6 +158,38 @@ type RuntimeConfig struct {
 	GOGC        int           `toml:"gogc"`         // percent; -1 = off
 	MemoryLimit Size          `toml:"memory_limit"` // 0 = none
 	TrimAfter   time.Duration `toml:"trim_after"`   // 0 = never
+}
+
+// TopicConfig is a class of topics: how those that Match fits are delivered. It has no environment variables.
+type TopicConfig struct {
+	Match      string        `toml:"match"`
+	Subject    string        `toml:"subject"` // "" = the topic
+	Mode       string        `toml:"mode"`
+	Rates      []string      `toml:"rates"` // durations
+	Snapshot   string        `toml:"snapshot"`
+	History    int           `toml:"history"`     // messages of each topic
+	HistoryTTL time.Duration `toml:"history_ttl"` // 0 = no age is too high
+	StaleAfter time.Duration `toml:"stale_after"` // 0 = never
+	Delay      time.Duration `toml:"delay"`       // 0 = none
+	Payload    string        `toml:"payload"`
+	Compress   bool          `toml:"compress"`
+	Subscribe  string        `toml:"subscribe"` // "" only in the file: applyTOML makes "demand" or "always" of it
+	Public     bool          `toml:"public"`
+}
+
+// DefaultTopic returns what a class has that says nothing but match, and with match ">" what topics have that no class
+// fits.
+func DefaultTopic(match string) TopicConfig {
+	return TopicConfig{
+		Match:     match,
+		Mode:      "last",
+		Rates:     []string{},
+		Snapshot:  "memory",
+		Payload:   "json",
+		Compress:  true,
+		Subscribe: "demand",
+		Public:    true,
+	}
 }
 
 // Default returns the configuration of a server that was told nothing. Each call returns a fresh one.

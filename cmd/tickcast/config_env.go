@@ -36,10 +36,14 @@ func applyEnv(c *Config, from origins, environ []string) error {
 		case ok:
 			from[k.path] = name
 			if err := k.assignText(value); err != nil {
-				problems = append(problems, &keyError{k.path, name, err})
+				problems = append(problems, &keyError{key: k.path, where: name, err: err})
 			}
 		case !serviceLink.MatchString(variable):
-			problems = append(problems, withHint(fmt.Errorf("unknown environment variable %s", name), didYouMean(name, names)))
+			hint := didYouMean(name, names)
+			if strings.HasPrefix(name, key{path: topicTable}.env()) {
+				hint = "classes of topics are only in the file: [[topic]]"
+			}
+			problems = append(problems, withHint(fmt.Errorf("unknown environment variable %s", name), hint))
 		}
 	}
 	return errors.Join(problems...)

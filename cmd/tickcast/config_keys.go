@@ -13,9 +13,12 @@ import (
 // envPrefix begins the environment variables that belong to this command.
 const envPrefix = "TICKCAST_"
 
+// topicTable is the name of the array of tables for classes of topics, [[topic]] in the file.
+const topicTable = "topic"
+
 // A key is one value of a [Config].
 type key struct {
-	path  string // "nats.embedded.listen"
+	path  string // "nats.embedded.listen"; "topic.2.match" in the second [[topic]]
 	value any    // points to the field: *string, *bool, *int, *[]string, *time.Duration or *Size
 }
 
@@ -28,20 +31,37 @@ func (k key) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.path, ".", "_"))
 }
 
-// keys returns all keys of c in the order of its fields.
+// keys returns all keys of c in the order of its fields, but not those of its classes of topics; see topicKeys.
 func (c *Config) keys() []key { return appendKeys(nil, reflect.ValueOf(c).Elem(), "") }
 
 func appendKeys(keys []key, table reflect.Value, prefix string) []key {
 	for i := range table.NumField() {
 		f := table.Field(i)
 		path := prefix + table.Type().Field(i).Tag.Get("toml")
-		if f.Kind() == reflect.Struct {
+		switch {
+		case f.Kind() == reflect.Struct:
 			keys = appendKeys(keys, f, path+".")
-		} else {
+		case path != topicTable:
 			keys = append(keys, key{path, f.Addr().Interface()})
 		}
 	}
 	return keys
+}
+
+// topicKeys returns the keys of the i-th class of topics in the order of its fields.
+func (c *Config) topicKeys(i int) []key {
+	return appendKeys(nil, reflect.ValueOf(&c.Topics[i]).Elem(), topicPath(i)+".")
+}
+
+// topicPath returns the path of the i-th class of topics: "topic.1" for the first, which has the index 0.
+func topicPath(i int) string { return fmt.Sprintf("%s.%d", topicTable, i+1) }
+
+// topicName names the i-th class of topics in messages.
+func topicName(i int, match string) string {
+	if match == "" {
+		return fmt.Sprintf("entry %d", i+1)
+	}
+	return fmt.Sprintf("%.80q", match)
 }
 
 // expects says what a value of k looks like, for messages.

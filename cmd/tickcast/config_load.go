@@ -1,27 +1,33 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 )
 
 // origins says where each key's value comes from, by path: "config.toml:12", "TICKCAST_SERVER_LOOPS", "-listen". A key
-// that is not in it has its default.
+// that is not in it has its default. A class of topics has one as well, by its path: where it begins.
 type origins map[string]string
 
 // A keyError is what is wrong with one key's value.
 type keyError struct {
 	key   string // path
+	of    string // the name of its class of topics; "" = it is not in one
 	where string // its origin; "" = its default, or not known
 	err   error
 }
 
 func (e *keyError) Error() string {
-	if e.where == "" {
-		return e.key + ": " + e.err.Error()
+	text := e.key
+	if e.of != "" {
+		text = topicTable + "." + key{path: e.key}.name() + " of " + e.of
 	}
-	return e.where + ": " + e.key + ": " + e.err.Error()
+	if e.where != "" {
+		text = e.where + ": " + text
+	}
+	return text + ": " + e.err.Error()
 }
 
 func (e *keyError) Unwrap() error { return e.err }
@@ -59,7 +65,7 @@ func load(file string, environ []string, flags overrides) (*Config, origins, err
 	return c, from, nil
 }
 
-// locate returns the problems that Validate found with the origin of each key, but not those of keys in unread: these
+// locate returns the problems that Validate found with the origin of each key, or of its class of topics, but not those of keys in unread: these
 // still have an earlier value, which says nothing about the one that was meant.
 func locate(problems error, from origins, unread error) error {
 	skip := map[string]bool{}
@@ -76,7 +82,7 @@ func locate(problems error, from origins, unread error) error {
 			if skip[k.key] {
 				continue
 			}
-			k.where = from[k.key]
+			k.where = cmp.Or(from[k.key], from[key{path: k.key}.section()])
 		}
 		located = append(located, err)
 	}

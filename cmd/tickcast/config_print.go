@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,14 +25,21 @@ func printConfig(w io.Writer, c *Config, from origins) error {
 			section = s
 			fmt.Fprintf(&b, "[%s]\n", section)
 		}
-		origin := from[k.path]
-		if origin == "" {
-			origin = "default"
+		printKey(&b, k, from)
+	}
+	for i := range c.Topics {
+		fmt.Fprintf(&b, "\n[[%s]]\n", topicTable)
+		for _, k := range c.topicKeys(i) {
+			printKey(&b, k, from)
 		}
-		fmt.Fprintf(&b, "%s = %s  # %s\n", k.name(), k.toml(), comment(origin))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func printKey(b *strings.Builder, k key, from origins) {
+	origin := cmp.Or(from[k.path], "default")
+	fmt.Fprintf(b, "%s = %s  # %s\n", k.name(), k.toml(), comment(origin))
 }
 
 // toml returns the value of k in TOML.

@@ -62,6 +62,35 @@ func TestReferenceComments(t *testing.T) {
 	}
 }
 
+// TestReferenceTopic holds the class of topics in config.toml, which is commented out, to DefaultTopic, and demands that it
+// explains every key.
+func TestReferenceTopic(t *testing.T) {
+	data, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commented := regexp.MustCompile(`(?m)^#([a-z[])`) // prose has a space there
+	c, from := &Config{}, origins{}
+	if err := applyTOML(c, from, "config.toml", commented.ReplaceAll(data, []byte("$1"))); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Topics) != 1 {
+		t.Fatalf("config.toml has %d classes of topics", len(c.Topics))
+	}
+	want := Config{Topics: []TopicConfig{DefaultTopic(c.Topics[0].Match)}}
+	for i, k := range c.topicKeys(0) {
+		if w := want.topicKeys(0)[i]; !reflect.DeepEqual(k.value, w.value) {
+			t.Errorf("%s: %s is %s, the default is %s", from[k.path], k.name(), k.toml(), w.toml())
+		}
+		if !regexp.MustCompile(`(?m)^#` + k.name() + ` *= .*[^ ] +# .{10,}`).Match(data) {
+			t.Errorf("config.toml does not explain %s of [[topic]]", k.name())
+		}
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDefaultIsFresh(t *testing.T) {
 	Default().Server.Listen[0] = "changed"
 	if got := Default().Server.Listen[0]; got == "changed" {
@@ -141,6 +170,99 @@ func TestSectionAsKey(t *testing.T) {
 	}
 }
 
+// Every key of a class has a line of its own, or that of the class.
+func TestTopicOrigins(t *testing.T) {
+	const text = `[server]
+loops = 3
+[[topic]]
+match = "px.>"
+
+[[topic]] # nothing in it
+[[topic]]
+rates = [
+  "1s",
+]
+match = "a" # mode is a default
+[[topic]]
+mode = "all"
+`
+	c, from := Default(), origins{}
+	if err := applyTOML(c, from, "f.toml", []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	want := origins{
+		"server.loops": "f.toml:2",
+		"topic.1":      "f.toml:3", "topic.1.match": "f.toml:4",
+		"topic.2": "f.toml:6",
+		"topic.3": "f.toml:7", "topic.3.rates": "f.toml:8", "topic.3.match": "f.toml:11",
+		"topic.4": "f.toml:12", "topic.4.mode": "f.toml:13",
+	}
+	if !reflect.DeepEqual(from, want) {
+		t.Errorf("got %v", from)
+	}
+	topics := []TopicConfig{DefaultTopic("px.>"), DefaultTopic(""), DefaultTopic("a"), DefaultTopic("")}
+	topics[2].Rates, topics[3].Mode = []string{"1s"}, "all"
+	if !reflect.DeepEqual(c.Topics, topics) {
+		t.Errorf("got %+v", c.Topics)
+	}
+}
+
+func TestInlineTopics(t *testing.T) {
+	c := Default()
+	err := applyTOML(c, origins{}, "f.toml", []byte(
+		"mode = 1\ntopic = [\n  { match = \"a\" },\n  { match = \"b\", mode = 3, mod = \"all\", x = { y = 1 } },\n  { mode = 2 },\n]\n",
+	))
+	if len(c.Topics) != 3 || c.Topics[0].Match != "a" || c.Topics[1].Match != "b" {
+		t.Errorf("got %+v", c.Topics)
+	}
+	want := []string{
+		`f.toml:1: unknown key "mode" outside of any section`,
+		`f.toml:2: unknown key "mod" in [[topic]] "b"`,
+		`f.toml:2: topic.mode of "b": expects a string, not 3`,
+		`f.toml:2: unknown key "x" in [[topic]] "b"`,
+		`f.toml:2: topic.mode of entry 3: expects a string, not 2`,
+	}
+	if err == nil || err.Error() != strings.Join(want, "\n") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTopicsNotTables(t *testing.T) {
+	for text, want := range map[string]string{
+		"\n[topic]\nmatch = 1":     "f.toml:2: topic: expects a list of tables, not a table",
+		"\ntopic.match = \"px.>\"": "f.toml:2: topic: expects a list of tables, not a table",
+		"\ntopic = 3":              "f.toml:2: topic: expects a list of tables, not 3",
+		"\ntopic = [{}, [{}]]":     "f.toml:2: topic: expects a list of tables, but element 2 is a list",
+		"[[topic.x]]":              "f.toml:1: topic: expects a list of tables, not a table",
+	} {
+		c := Default()
+		if err := applyTOML(c, origins{}, "f.toml", []byte(text)); err == nil || err.Error() != want || c.Topics != nil {
+			t.Errorf("%q: got %+v, %v", text, c.Topics, err)
+		}
+	}
+}
+
+// Without a word on it, NATS is asked from the start where there is a delay.
+func TestTopicSubscribe(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                       "demand",
+		"delay = 0":                              "demand",
+		`delay = "15m"`:                          "always",
+		`subscribe = ""`:                         "demand",
+		"subscribe = \"\"\ndelay = \"15m\"":      "always",
+		`subscribe = "always"`:                   "always",
+		"subscribe = \"demand\"\ndelay = \"1s\"": "demand", // Validate refuses it
+	} {
+		c := Default()
+		if err := applyTOML(c, origins{}, "f.toml", []byte("[[topic]]\n"+text)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Topics[0].Subscribe; got != want {
+			t.Errorf("%q: subscribe is %q, want %q", text, got, want)
+		}
+	}
+}
+
 // FuzzTOML makes configurations of arbitrary text: it must not panic, and what was accepted must survive printing.
 func FuzzTOML(f *testing.F) {
 	// Short seeds: a whole config.toml keeps the fuzzer busy with making it smaller.
@@ -148,6 +270,8 @@ func FuzzTOML(f *testing.F) {
 	f.Add([]byte("[server]\nlisten = [\"[::1]:8080\", 3]\nloops = 1.5\n[server.x]\n"))
 	f.Add([]byte("nats = { embedded = { listen = \"\\u0001\\u007f\\\"\" } }\n[[server]]\n"))
 	f.Add([]byte("[limits]\nmax_message_size = -9223372036854775808\nclose_timeout = 1979-05-27T07:32:00Z\n"))
+	f.Add([]byte("[[topic]]\nmatch = \"a.*\"\nsubject = \"$1\"\nrates = [\"1s\"]\n[[topic]]\ndelay = \"1s\"\n[topic.x]\n"))
+	f.Add([]byte("topic = [{ match = \">\", public = false, history = 3 }, {}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, from := Default(), origins{}
 		if applyTOML(c, from, "f.toml", data) != nil {

@@ -12,7 +12,7 @@
 //	config_keys.go   the keys as the structs define them; config_toml.go, config_env.go: where they are read
 //	config_print.go  -print-config
 //	values.go        durations and sizes
-//	validate.go      ranges and rules; validate_addr.go, validate_file.go
+//	validate.go      ranges and rules; validate_addr.go, validate_file.go, validate_topic.go
 //	serve.go         wires NATS, broadcast and eventloop, until the context ends; trim.go, web.go: parts of it
 //	embedded.go      the NATS server inside this process
 //	internal.go      /healthz, /readyz, /metrics, /debug/pprof
@@ -37,7 +37,7 @@
 //
 // The TOML decoder reports the first bad value and stops, takes LISTEN for listen, and stores 15 into a duration as
 // nanoseconds. So it only parses here: the document becomes a map, and one function per source assigns values to keys. A
-// second, strict pass over a skeleton without keys makes the decoder tell the line of every key.
+// second, strict pass over a skeleton without keys makes the decoder tell the line of every key. It does not tell which [[topic]] a key is in; that is the last one above it.
 //
 // Kubernetes sets variables such as TICKCAST_PORT_8080_TCP in pods beside a service named tickcast. They are told apart
 // by their form and ignored; otherwise a service name could keep a server from starting.

@@ -25,8 +25,8 @@ type embedded struct {
 
 // startEmbedded starts the NATS server that c asks for, under the name of node, and returns once it takes connections. If
 // c has a user or a token, then every client must show it, those of this process as well. With JetStream it keeps its
-// files in the store's directory. An address that cannot be listened on
-// and a directory that cannot be used are errors with a hint.
+// files in the store's directory. An address that cannot be listened on and a directory that cannot be used are errors
+// with a hint.
 func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, error) {
 	opts := &natsserver.Options{
 		ServerName:    "tickcast-" + node,

@@ -36,15 +36,19 @@ func (c *Config) Validate() error {
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	v.runtime(&c.Runtime)
+	v.topics(c, longest)
 	return errors.Join(v.problems...)
 }
 
 // A validation collects problems.
-type validation struct{ problems []error }
+type validation struct {
+	of       string // the class of topics that is looked at; "" = none
+	problems []error
+}
 
 // bad notes that key's value is wrong and why.
 func (v *validation) bad(key, format string, args ...any) {
-	v.problems = append(v.problems, &keyError{key: key, err: fmt.Errorf(format, args...)})
+	v.problems = append(v.problems, &keyError{key: key, of: v.of, err: fmt.Errorf(format, args...)})
 }
 
 // between demands low <= n <= high.
