@@ -65,8 +65,8 @@ func load(file string, environ []string, flags overrides) (*Config, origins, err
 	return c, from, nil
 }
 
-// locate returns the problems that Validate found with the origin of each key, or of its class of topics, but not those of keys in unread: these
-// still have an earlier value, which says nothing about the one that was meant.
+// locate returns the problems that Validate found with the origin of each key, or of its class of topics, but not those
+// of keys in unread: these still have an earlier value, which says nothing about the one that was meant.
 func locate(problems error, from origins, unread error) error {
 	skip := map[string]bool{}
 	for _, err := range flatten(nil, unread) {

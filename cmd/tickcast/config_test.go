@@ -170,6 +170,25 @@ func TestSectionAsKey(t *testing.T) {
 	}
 }
 
+// TestDocumentedTopics loads all examples of docs/configuration.md together.
+func TestDocumentedTopics(t *testing.T) {
+	data, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, m := range regexp.MustCompile("(?ms)^```toml\n(.*?)^```").FindAllSubmatch(data, -1) {
+		text.Write(m[1])
+	}
+	c := Default()
+	if err := applyTOML(c, origins{}, "docs/configuration.md", []byte(text.String())); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil || len(c.Topics) < 4 {
+		t.Errorf("%d classes of topics: %v", len(c.Topics), err)
+	}
+}
+
 // Every key of a class has a line of its own, or that of the class.
 func TestTopicOrigins(t *testing.T) {
 	const text = `[server]

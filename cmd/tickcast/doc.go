@@ -37,11 +37,12 @@
 //
 // The TOML decoder reports the first bad value and stops, takes LISTEN for listen, and stores 15 into a duration as
 // nanoseconds. So it only parses here: the document becomes a map, and one function per source assigns values to keys. A
-// second, strict pass over a skeleton without keys makes the decoder tell the line of every key. It does not tell which [[topic]] a key is in; that is the last one above it.
+// second, strict pass over a skeleton without keys makes the decoder tell the line of every key. It does not tell which
+// [[topic]] a key is in; that is the last one above it.
 //
 // Kubernetes sets variables such as TICKCAST_PORT_8080_TCP in pods beside a service named tickcast. They are told apart
 // by their form and ignored; otherwise a service name could keep a server from starting.
 //
-// The embedded NATS server is for one machine: a demo, a test, a publisher next door. It has no cluster and no TLS,
-// and JetStream only in a directory of its own. Anything larger is a NATS server of its own, named in nats.urls.
+// The embedded NATS server is for one machine: a demo, a test, a publisher next door. It has no cluster and no TLS, and
+// JetStream only in a directory of its own. Anything larger is a NATS server of its own, named in nats.urls.
 package main
