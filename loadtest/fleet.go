@@ -50,9 +50,27 @@ type FleetConfig struct {
 	// Topics are dealt out round robin: client i subscribes to Topics[i%len(Topics)].
 	Topics []string
 
+	// TopicsPerConn is how many of Topics a client subscribes to, the one above and some that follow it, round the end
+	// of the list. Neighbours in the list for the first len(Topics) clients; later ones take every n-th, another n for
+	// each len(Topics) of them, so that sets overlap and few are equal. Zero: 1.
+	TopicsPerConn int
+
 	// Subscribe is the text message that a client sends once it is open. {i} stands for the client's index from 0,
-	// {topic} for its topic, inserted as it is. Empty: [DefaultSubscribe], or nothing if there are no Topics.
+	// {topic} for its topic, inserted as it is; several have "," between them, quotation marks included.
+	// Empty: [DefaultSubscribe], or nothing if there are no Topics.
 	Subscribe string
+
+	// Deaf clients read until their subscription is answered, and then no more until Close. That their connection broke
+	// off is still noticed.
+	Deaf bool
+
+	// ReceiveBuffer is each socket's SO_RCVBUF in bytes. Zero: the kernel's choice.
+	ReceiveBuffer int
+
+	// Stamp is the name of a member of the data messages that holds the time of sending, CLOCK_MONOTONIC in
+	// nanoseconds as a whole number: "at" for {"t":"px.A","s":1,"d":{"at":1234}}. The fleet keeps how long each message
+	// took, see [Fleet.Latencies]. Empty: it does not.
+	Stamp string
 
 	// Timeout is how long one connection may take from connect(2) to the server's 101. Zero: 10 s.
 	Timeout time.Duration
@@ -81,6 +99,10 @@ type Fleet struct {
 	sources   sources
 	subscribe template
 	topics    []string
+	perConn   int // topics of each
+	deaf      bool
+	receive   int    // SO_RCVBUF, 0 if it is not set
+	stamp     []byte // what stands before a message's time of sending, nil if it is not looked for
 	seed      uint64
 	begun     time.Time
 	begunAt   int64 // the same moment on CLOCK_MONOTONIC
@@ -91,11 +113,24 @@ type Fleet struct {
 	settled   tally // clients that are open or failed
 	answered  tally // clients whose subscription was answered, or which ended before
 	data      tally // data messages
+	latencies histogram
 	closing   atomic.Bool
 	shutOnce  sync.Once
 	running   sync.WaitGroup
 	closeOnce sync.Once
 	closeErr  error
+}
+
+// check returns what is wrong with the numbers of cfg.
+func (cfg *FleetConfig) check() error {
+	switch {
+	case cfg.Conns < 1 || min(cfg.Ramp, cfg.InFlight, cfg.Workers, cfg.TopicsPerConn, cfg.ReceiveBuffer) < 0 ||
+		min(cfg.Timeout, cfg.Pause) < 0:
+		return errors.New("loadtest: Conns must be at least 1, and no number negative")
+	case cfg.TopicsPerConn > 1 && cfg.TopicsPerConn > len(cfg.Topics):
+		return fmt.Errorf("loadtest: %d topics per connection, and only %d topics", cfg.TopicsPerConn, len(cfg.Topics))
+	}
+	return nil
 }
 
 // A LimitError says that the process may not open enough descriptors (RLIMIT_NOFILE).
@@ -111,8 +146,8 @@ func (e *LimitError) Error() string {
 // called or ctx ends, whichever comes first; Close must be called in any case. An error means that nothing was opened:
 // a bad configuration, an address that does not resolve, or a [*LimitError].
 func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) {
-	if cfg.Conns < 1 || cfg.Ramp < 0 || cfg.InFlight < 0 || cfg.Workers < 0 || cfg.Timeout < 0 || cfg.Pause < 0 {
-		return nil, errors.New("loadtest: Conns must be at least 1, and no number negative")
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -127,6 +162,10 @@ func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) {
 		timeout:   orDefault(cfg.Timeout, defaultTimeout),
 		pause:     cfg.Pause,
 		topics:    cfg.Topics,
+		perConn:   orDefault(cfg.TopicsPerConn, 1),
+		deaf:      cfg.Deaf,
+		receive:   cfg.ReceiveBuffer,
+		stamp:     stampOf(cfg.Stamp),
 		subscribe: parseTemplate(cfg.Subscribe, cfg.Topics),
 		seed:      rand.Uint64(),
 		begun:     time.Now(),
@@ -221,6 +260,10 @@ func (f *Fleet) Totals() Totals {
 	}
 	return t
 }
+
+// Latencies returns how long the data messages took so far, from [FleetConfig].Stamp to when their client had read
+// them. Messages without a stamp are not in it.
+func (f *Fleet) Latencies() Latencies { return f.latencies.snapshot() }
 
 // Client returns what client i, counted from 0, received. Only after Close: until then its worker owns it.
 func (f *Fleet) Client(i int) Ledger {

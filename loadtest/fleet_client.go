@@ -120,7 +120,7 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 	f := w.fleet
 	if len(f.subscribe) > 0 {
 		// The payload comes first in out, so that both can share it; the frame follows.
-		w.out = f.subscribe.append(w.out[:0], w.index(int(i)), f.topics)
+		w.out = f.subscribe.append(w.out[:0], w.index(int(i)), f.topics, f.perConn)
 		p := len(w.out)
 		w.out = wsproto.AppendMaskedFrame(w.out, wsproto.OpText, w.key(), w.out[:p])
 		w.send(i, w.out[p:])
@@ -141,8 +141,11 @@ func (w *worker) message(i int32, m wsproto.Message) {
 			c.ledger.Data++
 			w.totals.Data++
 			w.gotData++
+			if w.fleet.stamp != nil {
+				w.clock(m.Payload)
+			}
 		} else if !c.replied {
-			w.reply(c, m.Payload)
+			w.reply(i, m.Payload)
 		}
 	case wsproto.OpPing:
 		if c.state != stateOpen {
@@ -164,7 +167,7 @@ func (w *worker) message(i int32, m wsproto.Message) {
 }
 
 // reply handles a message that is not data and comes before the subscribe command was answered.
-func (w *worker) reply(c *client, payload []byte) {
+func (w *worker) reply(i int32, payload []byte) {
 	switch {
 	case bytes.HasPrefix(payload, ackPrefix) && !bytes.Contains(payload, ackErrors):
 		w.totals.Acked++
@@ -173,8 +176,49 @@ func (w *worker) reply(c *client, payload []byte) {
 	default:
 		return // hello, heartbeat
 	}
-	c.replied = true
+	w.clients[i].replied = true
 	w.replied++
+	if w.fleet.deaf && !w.closing {
+		w.setDeaf(i)
+	}
+}
+
+// setDeaf makes client i not read any more. Subtle: nothing can wait to be sent, since the server has answered, so
+// nobody listens to the socket after this but for its errors, which epoll always reports.
+func (w *worker) setDeaf(i int32) {
+	if err := w.watch(i, 0); err != nil {
+		w.end(i, ioFault(err))
+	}
+}
+
+// clock counts how long a data message took, if it says when it was sent.
+func (w *worker) clock(payload []byte) {
+	if sent := stamped(payload, w.fleet.stamp); sent > 0 {
+		w.fleet.latencies.add(w.fleet.now() - sent)
+	}
+}
+
+// stampOf returns what stands before the value of a member in compact JSON, nil without a name.
+func stampOf(name string) []byte {
+	if name == "" {
+		return nil
+	}
+	return []byte(`"` + name + `":`)
+}
+
+// stamped returns the whole number behind mark in payload, 0 if there is none.
+func stamped(payload, mark []byte) (n int64) {
+	at := bytes.Index(payload, mark)
+	if at < 0 {
+		return 0
+	}
+	for _, c := range payload[at+len(mark):] {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n
 }
 
 // broken ends client i, whose server broke the protocol.

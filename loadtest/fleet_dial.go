@@ -56,6 +56,13 @@ func (w *worker) start(i int32) {
 		return
 	}
 	c.fd = int32(fd)
+	if n := w.fleet.receive; n > 0 {
+		// Before connect(2): the window's scale is agreed on there.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
+			w.end(i, connectFault(err))
+			return
+		}
+	}
 	if addr, ok := w.fleet.sources.of(w.index(int(i))); ok {
 		// Without IP_BIND_ADDRESS_NO_PORT bind(2) would take a port that no other connection of this address may
 		// use; with it the port is chosen at connect(2) and needs to differ only for the same server.

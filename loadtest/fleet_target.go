@@ -112,18 +112,53 @@ func parseTemplate(text string, topics []string) template {
 	}
 }
 
-// append appends the message of client i.
-func (t template) append(dst []byte, i int, topics []string) []byte {
+// append appends the message of client i, for perConn of the topics.
+func (t template) append(dst []byte, i int, topics []string, perConn int) []byte {
 	for _, part := range t {
 		dst = append(dst, part.text...)
 		switch {
 		case part.hole == 'i':
 			dst = strconv.AppendInt(dst, int64(i), 10)
 		case part.hole == 't' && len(topics) > 0:
-			dst = append(dst, topics[i%len(topics)]...)
+			dst = appendTopics(dst, i, topics, perConn)
 		}
 	}
 	return dst
+}
+
+// appendTopics appends the topics of client i as they stand between the outer quotation marks of a list.
+func appendTopics(dst []byte, i int, topics []string, perConn int) []byte {
+	step := 1
+	if perConn > 1 {
+		step = nthCoprime(i/len(topics), len(topics))
+	}
+	for j := range perConn {
+		if j > 0 {
+			dst = append(dst, `","`...)
+		}
+		dst = append(dst, topics[(i+j*step)%len(topics)]...)
+	}
+	return dst
+}
+
+// nthCoprime returns the n-th number, from 0 on, that shares no factor with m; after those below m comes the first again.
+// Steps of such a length through a ring of m meet all places before one comes twice.
+func nthCoprime(n, m int) int {
+	var below []int
+	for c := range m {
+		if gcd(c, m) == 1 {
+			below = append(below, c)
+		}
+	}
+	return below[n%len(below)]
+}
+
+// gcd returns the greatest common divisor.
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // sources deals out local addresses. Empty: the kernel chooses.

@@ -3,6 +3,8 @@ package loadtest
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -26,22 +28,45 @@ func TestResolveTarget(t *testing.T) {
 
 func TestTemplate(t *testing.T) {
 	topics := []string{"px.A", "px.B"}
+	five := []string{"a", "b", "c", "d", "e"}
 	for _, tt := range []struct {
-		text   string
-		topics []string
-		i      int
-		want   string
+		text    string
+		topics  []string
+		i       int
+		perConn int
+		want    string
 	}{
-		{"", nil, 5, ""},
-		{"", topics, 1, `{"op":"sub","id":1,"topics":["px.B"]}`},
-		{`{"id":{i}}`, topics, 17, `{"id":17}`},
-		{`{i}{topic}{i}`, topics, 2, `2px.A2`},
-		{`{topic}`, nil, 2, ``},
-		{`{"a":{},"{x}":"{i"}`, topics, 2, `{"a":{},"{x}":"{i"}`},
+		{"", nil, 5, 1, ""},
+		{"", topics, 1, 1, `{"op":"sub","id":1,"topics":["px.B"]}`},
+		{"", topics, 1, 2, `{"op":"sub","id":1,"topics":["px.B","px.A"]}`},
+		{`{"id":{i}}`, topics, 17, 1, `{"id":17}`},
+		{`{i}{topic}{i}`, topics, 2, 1, `2px.A2`},
+		{`{topic}`, nil, 2, 1, ``},
+		{`{"a":{},"{x}":"{i"}`, topics, 2, 1, `{"a":{},"{x}":"{i"}`},
+		{`{topic}`, five, 4, 3, `e","a","b`},
+		{`{topic}`, five, 9, 3, `e","b","d`},
+		{`{topic}`, five, 5 * 4, 3, `a","b","c`}, // all four steps have been used
 	} {
-		got := string(parseTemplate(tt.text, tt.topics).append(nil, tt.i, tt.topics))
+		got := string(parseTemplate(tt.text, tt.topics).append(nil, tt.i, tt.topics, tt.perConn))
 		if got != tt.want {
 			t.Errorf("%q for client %d: %q, want %q", tt.text, tt.i, got, tt.want)
+		}
+	}
+}
+
+// No client is given a topic twice, whatever the number of topics.
+func TestAppendTopicsDiffer(t *testing.T) {
+	for n := 1; n <= 30; n++ {
+		var topics []string
+		for i := range n {
+			topics = append(topics, strconv.Itoa(i))
+		}
+		for i := range n * n {
+			got := strings.Split(string(appendTopics(nil, i, topics, n)), `","`)
+			slices.Sort(got)
+			if len(slices.Compact(got)) != n {
+				t.Fatalf("%d topics, client %d: %q", n, i, got)
+			}
 		}
 	}
 }

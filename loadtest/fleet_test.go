@@ -272,6 +272,8 @@ func TestFleetStartErrors(t *testing.T) {
 	}{
 		{"no connections", FleetConfig{URL: "ws://127.0.0.1:1/"}, "Conns must be at least 1"},
 		{"negative", FleetConfig{URL: "ws://127.0.0.1:1/", Conns: 1, Ramp: -1}, "no number negative"},
+		{"negative topics", FleetConfig{URL: "ws://127.0.0.1:1/", Conns: 1, TopicsPerConn: -1}, "no number negative"},
+		{"too few topics", FleetConfig{URL: "ws://127.0.0.1:1/", Conns: 1, Topics: []string{"a"}, TopicsPerConn: 2}, "only 1 topics"},
 		{"tls", FleetConfig{URL: "wss://127.0.0.1:1/", Conns: 1}, "not of the form"},
 		{"no host", FleetConfig{URL: "ws:///stream", Conns: 1}, "not of the form"},
 		{"not a URL", FleetConfig{URL: "ws://%", Conns: 1}, "invalid URL escape"},

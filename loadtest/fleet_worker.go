@@ -199,6 +199,9 @@ func (w *worker) startClosing() {
 	for i := range w.clients {
 		switch c := &w.clients[i]; c.state {
 		case stateOpen:
+			if w.fleet.deaf && c.replied {
+				w.watch(int32(i), unix.EPOLLIN) // failing, it is dropped after closeGrace
+			}
 			w.sendClose(int32(i), wsproto.StatusNormal)
 			if c.state == stateOpen {
 				c.state = stateClosing
