@@ -45,8 +45,8 @@ type bareConn struct {
 
 // Sweep is the result of one broadcast.
 type Sweep struct {
-	Delivered int           // frames that the kernel took whole
-	Missed    int           // frames that it did not: a full or broken socket
+	Delivered int           // connections for which the kernel took it whole
+	Missed    int           // those for which it did not: a full or broken socket
 	Wall      time.Duration // time from the first write to the last
 	CPU       time.Duration // user and system time of the whole process in between (getrusage)
 }
@@ -154,8 +154,8 @@ func (b *Bare) URL() string { return "ws://" + b.addr.String() + "/stream" }
 // Open returns how many connections are upgraded and not closed.
 func (b *Bare) Open() int { return int(b.open.Load()) }
 
-// Broadcast writes frame, a whole WebSocket frame, to all open connections and returns when it has. It waits for an
-// earlier broadcast to end. Any goroutine.
+// Broadcast writes frame, a whole WebSocket frame or several, in one call to each open connection, and returns when it
+// has. It waits for an earlier broadcast to end. Any goroutine.
 func (b *Bare) Broadcast(ctx context.Context, frame []byte) (Sweep, error) {
 	done := make(chan Sweep, 1)
 	select {

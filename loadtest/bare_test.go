@@ -83,6 +83,24 @@ func TestBareBroadcast(t *testing.T) {
 	}
 }
 
+// Several frames in one broadcast are one delivery to the kernel and several messages to each client.
+func TestBareBroadcastOfSeveral(t *testing.T) {
+	const conns = 20
+	ctx := testContext(t)
+	server := serveBare(t)
+	f := startFleet(t, FleetConfig{URL: server.URL(), Conns: conns})
+	if err := f.WaitOpen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	sweep, err := server.Broadcast(ctx, textFrames(dataMessage, dataMessage, dataMessage))
+	if err != nil || sweep.Delivered != conns || sweep.Missed != 0 {
+		t.Errorf("%+v, %v", sweep, err)
+	}
+	if err := f.WaitData(ctx, 3*conns); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBareHandshake(t *testing.T) {
 	server := serveBare(t)
 	addr := strings.TrimSuffix(strings.TrimPrefix(server.URL(), "ws://"), "/stream")

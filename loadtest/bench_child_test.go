@@ -28,7 +28,8 @@ type order struct {
 	Open       *FleetConfig // fleet: start, wait until all are open
 	Subscribed bool         // fleet: wait until all subscriptions are acknowledged
 	Data       int64        // fleet: wait for that many data messages
-	Broadcast  []byte       // bare: write this frame to all
+	Latencies  bool         // fleet: tell them
+	Broadcast  []byte       // bare: write these frames to all
 }
 
 // An answer is what comes back.
@@ -37,13 +38,19 @@ type answer struct {
 	URL    string // bare: its first, unasked message
 	Totals Totals // fleet
 	Sweep  Sweep  // bare
+
+	Latencies Latencies // fleet
 }
 
 func TestMain(m *testing.M) {
 	var serve func(context.Context, *gob.Decoder, *gob.Encoder) error
 	switch role := os.Getenv(childVariable); role {
 	case "":
-		os.Exit(m.Run())
+		code := m.Run()
+		if buildDir != "" {
+			os.RemoveAll(buildDir)
+		}
+		os.Exit(code)
 	case "fleet":
 		serve = fleetChild
 	case "bare":
@@ -80,6 +87,9 @@ func fleetChild(ctx context.Context, in *gob.Decoder, out *gob.Encoder) error {
 		}
 		if fleet != nil {
 			a.Totals = fleet.Totals()
+			if o.Latencies {
+				a.Latencies = fleet.Latencies()
+			}
 		}
 		return a, err
 	})

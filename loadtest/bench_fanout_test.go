@@ -16,18 +16,16 @@ func BenchmarkFanout(b *testing.B) {
 	n := connections(b)
 	b.Run(connsName(n), func(b *testing.B) {
 		var tickcast *contender
-		payload := append([]byte(`{"t":"px.AAPL","s":1234567,"d":`), benchPayload()...)
-		payload = append(payload, '}')
+		size := len(likeTickcast(0))
 		server, err := startTickcast(b)
 		if err != nil {
 			b.Logf("TICKCAST IS LEFT OUT, only the bare server is measured: %v", err)
 		} else {
-			tickcast = server.listen(b, n, benchTopic)
+			tickcast = server.listen(b, oneTopic(n), payload128())
 			// The first message tells how long tickcast's are, so that the bare server's are the same.
-			_, size := tickcast.send(b)
-			payload = fit(payload, size)
+			_, size = tickcast.send(b)
 		}
-		bare := newBare(b, n, payload)
+		bare := newBare(b, oneTopic(n), func() []byte { return likeTickcast(size) })
 		bare.send(b)
 		var meter *mallocMeter
 		if server != nil {
@@ -44,12 +42,14 @@ func BenchmarkFanout(b *testing.B) {
 	})
 }
 
-// fit makes payload size bytes long, by its end.
-func fit(payload []byte, size int) []byte {
-	for len(payload) < size {
-		payload = append(payload, ' ')
+// likeTickcast returns a message as tickcast makes it of benchPayload. A size other than 0 is what its end is made fit to.
+func likeTickcast(size int) []byte {
+	message := append([]byte(`{"t":"px.AAPL","s":1234567,"d":`), benchPayload()...)
+	message = append(message, '}')
+	for len(message) < size {
+		message = append(message, ' ')
 	}
-	return payload[:size]
+	return message[:orDefault(size, len(message))]
 }
 
 // fanout does the rounds and reports them. Without tickcast (nil) it reports the bare server alone.

@@ -17,7 +17,9 @@ func BenchmarkIdleMemory(b *testing.B) {
 			server := startChild(b, "bare")
 			url := server.next(b).URL
 			growth(b, server.pid, n, func() *contender {
-				return &contender{server: server.pid, fleet: openFleet(b, url, n, false, benchTopic), conns: n}
+				cfg := oneTopic(n)
+				cfg.URL = url
+				return &contender{server: server.pid, fleet: openFleet(b, cfg, false), conns: n}
 			})
 		}
 	})
@@ -28,11 +30,8 @@ func BenchmarkIdleMemory(b *testing.B) {
 				if err != nil {
 					b.Skipf("no server to measure: %v", err)
 				}
-				names := []string{benchTopic}
-				for i := 1; i < topics; i++ {
-					names = append(names, fmt.Sprintf("px.T%03d", i))
-				}
-				growth(b, server.pid, n, func() *contender { return server.listen(b, n, names...) })
+				cfg := FleetConfig{Conns: n, Topics: numberedTopics(topics)}
+				growth(b, server.pid, n, func() *contender { return server.listen(b, cfg, payload128()) })
 			}
 		})
 	}

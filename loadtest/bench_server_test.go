@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,15 +40,32 @@ var quiet = []string{
 	"TICKCAST_CONNECTION_IDLE_TIMEOUT=24h",
 }
 
-// startTickcast builds and starts the server, which ends with b. The error says why there is none to measure.
-func startTickcast(b *testing.B) (*tickcastServer, error) {
+// buildDir is where the server is built, once for all benchmarks; empty as long as it was not. TestMain removes it.
+var buildDir string
+
+// builtServer returns the server's binary.
+var builtServer = sync.OnceValues(func() (string, error) {
+	if *serverBinary != "" {
+		return *serverBinary, nil
+	}
+	var err error
+	if buildDir, err = os.MkdirTemp("", "tickcast"); err != nil {
+		return "", err
+	}
+	binary := filepath.Join(buildDir, "tickcast")
+	if out, err := exec.Command("go", "build", "-o", binary, "tickcast/cmd/tickcast").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+// startTickcast starts the server, which ends with b, with settings as in its environment. The error says why there is
+// none to measure.
+func startTickcast(b *testing.B, settings ...string) (*tickcastServer, error) {
 	b.Helper()
-	binary := *serverBinary
-	if binary == "" {
-		binary = filepath.Join(b.TempDir(), "tickcast")
-		if out, err := exec.Command("go", "build", "-o", binary, "tickcast/cmd/tickcast").CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("go build: %w\n%s", err, out)
-		}
+	binary, err := builtServer()
+	if err != nil {
+		return nil, err
 	}
 	ports := freePorts(b, 3)
 	s := &tickcastServer{url: "ws://" + ports[0] + "/stream", internal: "http://" + ports[1]}
@@ -57,7 +75,7 @@ func startTickcast(b *testing.B) (*tickcastServer, error) {
 	}
 	var log bytes.Buffer
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(append(os.Environ(), quiet...),
+	cmd.Env = append(append(append(os.Environ(), quiet...), settings...),
 		"TICKCAST_SERVER_LISTEN="+ports[0],
 		"TICKCAST_SERVER_INTERNAL_LISTEN="+ports[1],
 		"TICKCAST_NATS_EMBEDDED_LISTEN="+ports[2],
@@ -146,13 +164,19 @@ func (m *mallocMeter) objects(b *testing.B) float64 {
 // mallocs returns the number of heap objects that the server has allocated since it began.
 func (s *tickcastServer) mallocs(b *testing.B) float64 {
 	b.Helper()
+	return s.metric(b, "go_memstats_mallocs_total")
+}
+
+// metric returns a metric without labels.
+func (s *tickcastServer) metric(b *testing.B, name string) float64 {
+	b.Helper()
 	r, err := http.Get(s.internal + "/metrics")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Body.Close()
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "go_memstats_mallocs_total "); ok {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
 				b.Fatal(err)
@@ -160,7 +184,7 @@ func (s *tickcastServer) mallocs(b *testing.B) float64 {
 			return n
 		}
 	}
-	b.Fatal("no go_memstats_mallocs_total in /metrics")
+	b.Fatalf("no %s in /metrics", name)
 	return 0
 }
 

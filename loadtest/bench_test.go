@@ -45,17 +45,27 @@ func benchPayload() []byte {
 	return []byte(start + strings.Repeat("x", size-len(start)-len(end)) + end)
 }
 
+// payload128 is benchPayload as what all messages carry.
+func payload128() func() []byte {
+	payload := benchPayload()
+	return func() []byte { return payload }
+}
+
 // A contender is a server with a fleet that listens to it.
 type contender struct {
 	server  int // process id
 	fleet   *child
 	conns   int
-	data    int64 // data messages that the fleet has been asked for
-	publish func()
+	data    int64       // data messages that the fleet has been asked for
+	publish func(n int) // n messages, each of which reaches the whole fleet once
+
+	// together makes a bare server write the n messages of one publish in one call for each connection.
+	together bool
 }
 
-// openFleet starts a fleet of n clients as a process of its own and waits until all are open.
-func openFleet(b *testing.B, url string, n int, acked bool, topics ...string) *child {
+// openFleet starts a fleet as a process of its own and waits until all its clients are open. What cfg leaves out and all
+// benchmarks have in common is filled in.
+func openFleet(b *testing.B, cfg FleetConfig, acked bool) *child {
 	b.Helper()
 	fleet := startChild(b, "fleet")
 	fleet.do(b, order{}) // it runs
@@ -63,47 +73,67 @@ func openFleet(b *testing.B, url string, n int, acked bool, topics ...string) *c
 	if fleet.empty, err = ProcessMemory(fleet.pid); err != nil {
 		b.Fatal(err)
 	}
-	cfg := FleetConfig{URL: url, Conns: n, Ramp: 5000, Workers: 1, Topics: topics, Pause: *benchPause}
+	cfg.Ramp = orDefault(cfg.Ramp, 5000)
+	cfg.Workers = 1
+	cfg.Pause = *benchPause
 	fleet.do(b, order{Open: &cfg, Subscribed: acked})
 	return fleet
 }
 
-// newBare starts a bare server, which writes payload as one frame to n clients.
-func newBare(b *testing.B, n int, payload []byte) *contender {
+// newBare starts a bare server, which writes what message returns as one frame to the clients of cfg.
+func newBare(b *testing.B, cfg FleetConfig, message func() []byte) *contender {
 	b.Helper()
 	server := startChild(b, "bare")
-	frame := wsproto.AppendFrame(nil, wsproto.OpText, payload)
+	cfg.URL = server.next(b).URL
+	c := &contender{server: server.pid, fleet: openFleet(b, cfg, false), conns: cfg.Conns}
+	c.publish = func(n int) {
+		var frames []byte
+		for i := range n {
+			frames = wsproto.AppendFrame(frames, wsproto.OpText, message())
+			if c.together && i < n-1 {
+				continue
+			}
+			if s := server.do(b, order{Broadcast: frames}).Sweep; s.Delivered != cfg.Conns {
+				b.Fatalf("bare: %d of %d delivered", s.Delivered, cfg.Conns)
+			}
+			frames = frames[:0]
+		}
+	}
+	return c
+}
+
+// listen gives s the fleet of cfg. A message is one to each topic, and carries what payload returns; it reaches each
+// client once, so clients have one topic.
+func (s *tickcastServer) listen(b *testing.B, cfg FleetConfig, payload func() []byte) *contender {
+	b.Helper()
+	cfg.URL = s.url
 	return &contender{
-		server: server.pid,
-		fleet:  openFleet(b, server.next(b).URL, n, false, benchTopic),
-		conns:  n,
-		publish: func() {
-			if s := server.do(b, order{Broadcast: frame}).Sweep; s.Delivered != n {
-				b.Fatalf("bare: %d of %d delivered", s.Delivered, n)
+		server: s.pid,
+		fleet:  openFleet(b, cfg, true),
+		conns:  cfg.Conns,
+		publish: func(n int) {
+			// Not flushed by hand: that would wait for the server, and the arrivals say it all.
+			for range n {
+				for _, topic := range cfg.Topics {
+					if err := s.nats.Publish(topic, payload()); err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
 		},
 	}
 }
 
-// listen gives s a fleet of n clients, dealt out to topics. A message is one to each topic.
-func (s *tickcastServer) listen(b *testing.B, n int, topics ...string) *contender {
-	b.Helper()
-	payload := benchPayload()
-	return &contender{
-		server: s.pid,
-		fleet:  openFleet(b, s.url, n, true, topics...),
-		conns:  n,
-		publish: func() {
-			for _, topic := range topics {
-				if err := s.nats.Publish(topic, payload); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := s.nats.Flush(); err != nil {
-				b.Fatal(err)
-			}
-		},
+// oneTopic is a fleet of n clients that all subscribe to benchTopic.
+func oneTopic(n int) FleetConfig { return FleetConfig{Conns: n, Topics: []string{benchTopic}} }
+
+// numberedTopics returns n topics, benchTopic the first.
+func numberedTopics(n int) []string {
+	topics := []string{benchTopic}
+	for i := 1; i < n; i++ {
+		topics = append(topics, fmt.Sprintf("px.T%03d", i))
 	}
+	return topics
 }
 
 // send publishes one message and waits until the whole fleet has it. It returns the time from before publishing to the
@@ -112,13 +142,52 @@ func (c *contender) send(b *testing.B) (last time.Duration, size int) {
 	b.Helper()
 	before := c.fleet.do(b, order{}).Totals
 	begun := monotonic(b)
-	c.publish()
-	c.data += int64(c.conns)
+	c.publish(1)
+	t := c.await(b, 1)
+	return time.Duration(t.LastData - begun), int(t.Bytes-before.Bytes) / c.conns
+}
+
+// await waits until the whole fleet has n messages more, and no other.
+func (c *contender) await(b *testing.B, n int) Totals {
+	b.Helper()
+	c.data += int64(n) * int64(c.conns)
 	t := c.fleet.do(b, order{Data: c.data}).Totals
 	if t.Lost > 0 || int64(t.Data) != c.data {
 		b.Fatalf("%d data messages instead of %d, %d connections lost: %s", t.Data, c.data, t.Lost, t.FaultList())
 	}
-	return time.Duration(t.LastData - begun), int(t.Bytes-before.Bytes) / c.conns
+	return t
+}
+
+// fly keeps inFlight messages under way as long as more, asked with the number of messages so far, says yes. It
+// publishes k more whenever the fleet has received another k for each of its clients, counted all together. It returns
+// how many it published once all of them have arrived.
+func (c *contender) fly(b *testing.B, inFlight int, more func(sent int) bool) (sent int) {
+	b.Helper()
+	for arrived := 0; ; {
+		k := 0
+		for sent+k-arrived < inFlight && more(sent+k) {
+			k++
+		}
+		if k > 0 {
+			c.publish(k)
+			sent += k
+		}
+		if arrived == sent {
+			c.await(b, sent)
+			return sent
+		}
+		next := c.data + int64(arrived+1)*int64(c.conns)
+		t := c.fleet.do(b, order{Data: next}).Totals
+		arrived = int((int64(t.Data) - c.data) / int64(c.conns))
+	}
+}
+
+// cost returns the server's CPU time for what do does.
+func (c *contender) cost(b *testing.B, do func()) time.Duration {
+	b.Helper()
+	before := processCPU(b, c.server)
+	do()
+	return processCPU(b, c.server) - before
 }
 
 // A round is what some messages to all connections have cost.

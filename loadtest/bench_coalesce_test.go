@@ -1,0 +1,93 @@
+package loadtest
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	coalesceFlight   = flag.Int("coalesce.inflight", 8, "messages that are kept under way")
+	coalesceMessages = flag.Int("coalesce.messages", 40, "messages of a round, made a multiple of -coalesce.inflight")
+)
+
+// BenchmarkCoalesce measures what a delivery costs when the next messages are there before the last has reached
+// everybody: several messages are kept under way to all clients of one topic, and a server that gathers what waits for
+// a connection needs fewer system calls than messages. The yardstick is the bare server that is handed as many frames
+// at once and writes them in one call for each connection, which is the best that can be done; for scale it writes
+// them one by one as well. The ratio is the median of the rounds' ratios of deliveries per CPU second, above 1 if
+// tickcast makes more.
+func BenchmarkCoalesce(b *testing.B) {
+	n := connections(b)
+	b.Run(connsName(n), func(b *testing.B) {
+		server, err := startTickcast(b)
+		if err != nil {
+			b.Skipf("no server to measure: %v", err)
+		}
+		tickcast := server.listen(b, oneTopic(n), payload128())
+		_, size := tickcast.send(b)
+		bare := newBare(b, oneTopic(n), func() []byte { return likeTickcast(size) })
+		bare.send(b)
+		tickcast.stream(b, *coalesceFlight) // what it needs for so many is there afterwards
+		for b.Loop() {
+			var rounds []coalesceRound
+			for range *benchRounds {
+				rounds = append(rounds, coalesce(b, bare, tickcast))
+			}
+			reportCoalesce(b, rounds)
+		}
+	})
+}
+
+// A coalesceRound is how many deliveries each way made in a second of the server's CPU time.
+type coalesceRound struct{ together, single, tickcast float64 }
+
+func (r coalesceRound) ratio() float64 { return r.tickcast / r.together }
+
+// coalesce does one round, the same messages three ways.
+func coalesce(b *testing.B, bare, tickcast *contender) (r coalesceRound) {
+	inFlight := *coalesceFlight
+	bursts := max(1, *coalesceMessages/inFlight)
+	rate := func(c *contender, do func()) float64 {
+		cpu := c.cost(b, do)
+		return float64(bursts*inFlight*c.conns) / cpu.Seconds()
+	}
+	burst := func() {
+		for range bursts {
+			bare.publish(inFlight)
+			bare.await(b, inFlight)
+		}
+	}
+	bare.together = true
+	r.together = rate(bare, burst)
+	bare.together = false
+	r.single = rate(bare, burst)
+	r.tickcast = rate(tickcast, func() { tickcast.stream(b, bursts*inFlight) })
+	return r
+}
+
+// stream sends that many messages, *coalesceFlight of them under way.
+func (c *contender) stream(b *testing.B, messages int) {
+	b.Helper()
+	c.fly(b, *coalesceFlight, func(sent int) bool { return sent < messages })
+}
+
+// reportCoalesce reports the medians, and prints the rounds.
+func reportCoalesce(b *testing.B, rounds []coalesceRound) {
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.together }), "bare-together-deliveries/cpu-s")
+	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.single }), "bare-single-deliveries/cpu-s")
+	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.tickcast }), "tickcast-deliveries/cpu-s")
+	b.ReportMetric(median(rounds, coalesceRound.ratio), "deliveries-ratio")
+
+	var table strings.Builder
+	fmt.Fprintf(&table, "a delivery's server CPU, us, %d messages under way\n", *coalesceFlight)
+	fmt.Fprintf(&table, "round  bare, together  bare, one by one  tickcast  deliveries, tickcast to together\n")
+	each := func(perSecond float64) float64 { return micros(time.Duration(float64(time.Second) / perSecond)) }
+	for i, r := range rounds {
+		fmt.Fprintf(&table, "%5d %15.2f %17.2f %9.2f %33.2f\n", i+1, each(r.together), each(r.single), each(r.tickcast), r.ratio())
+	}
+	b.Log(strings.TrimSuffix(table.String(), "\n"))
+}
