@@ -31,10 +31,10 @@ fuzz: ## each fuzz target for FUZZTIME
 			echo "$$pkg $$target"; (cd $$dir && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg); \
 		done; done; done
 
-bench: ## the benchmarks of the codec and of other libraries' for the same work, then fan-out and memory against a bare write loop (several minutes)
+bench: ## the benchmarks of the codec and of other libraries' for the same work, then of whole servers, against a bare write loop where it can do the same (about twenty minutes)
 	go test -run '^$$' -bench . -benchmem ./wsproto ./broadcast ./eventloop
 	cd wsproto/compare && go test -run '^$$' -bench . -benchmem .
-	go test -run '^$$' -bench 'Fanout|IdleMemory' -benchtime 1x -timeout 20m ./loadtest
+	go test -run '^$$' -bench 'Fanout|Coalesce|SlowReaders|EchoUnderFanout|Scaling|IdleMemory' -benchtime 1x -timeout 60m ./loadtest
 
 lint: ## formatting, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -20,7 +20,7 @@ var echoMessages = flag.Int("echo.messages", 100, "echoes of a round, each with 
 // a client sends a message, waits for its echo, and sends the next a random time of up to 10 ms later, so that it does
 // not keep step with the fan-out. The same is done with the server idle, in turns. On a machine with few processors
 // some of the time is the client's own wait for one, in both. "busy" is the server's CPU time for the time that passed
-// meanwhile, one and more if the loop had no pause.
+// meanwhile: about one, less what the loop waited for a processor and for messages.
 func BenchmarkEchoUnderFanout(b *testing.B) {
 	n := connections(b) - 1
 	b.Run(connsName(n), func(b *testing.B) {

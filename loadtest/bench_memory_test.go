@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -10,6 +11,8 @@ import (
 // connections open and subscribed, less what it held without, once it has settled each time. The kernel's share, some
 // 4 KiB a socket, is the same for all servers and is not in it. "after" is the same again after some messages to all:
 // buffers that traffic leaves behind. "client" is the fleet's process.
+//
+// "further" is what each topic costs that a connection has beyond its first: see [furtherTopics].
 func BenchmarkIdleMemory(b *testing.B) {
 	n := connections(b)
 	b.Run("bare/"+connsName(n), func(b *testing.B) {
@@ -35,6 +38,78 @@ func BenchmarkIdleMemory(b *testing.B) {
 			}
 		})
 	}
+	for _, set := range []struct {
+		name   string
+		topics int // in all; 0: as many as each connection has
+	}{{"shared", 0}, {"overlapping", 300}} {
+		b.Run(fmt.Sprintf("tickcast/further=%s/%s", set.name, connsName(n)), func(b *testing.B) {
+			for b.Loop() {
+				furtherTopics(b, n, set.topics)
+			}
+		})
+	}
+}
+
+// memoryTopics are how many topics each connection has in turn, the first time as few as can be.
+var memoryTopics = []int{1, 21, 101}
+
+// furtherTopics reports what servers hold more for the same number of connections when these have more topics, per
+// connection and further topic. Each number of topics has a server of its own. They are out of that many in all, or, if
+// all is 0, the same for all connections. The metric is that of the most topics, whose memory stands out most from what
+// a server's is off by from run to run.
+func furtherTopics(b *testing.B, n, all int) {
+	var rows []furtherRow
+	for _, perConn := range memoryTopics {
+		r := furtherRow{perConn: perConn}
+		r.rss, r.anon = subscribed(b, n, perConn, orDefault(all, perConn))
+		rows = append(rows, r)
+	}
+	first, last := rows[0], rows[len(rows)-1]
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(first.rss)/float64(n), "rss-B/conn")
+	b.ReportMetric(last.each(first, n), "B/further-topic")
+	var table strings.Builder
+	fmt.Fprintf(&table, "topics  RSS, M  anon, M  RSS per connection, B  per further topic, B\n")
+	for _, r := range rows {
+		const mb = 1 << 20
+		fmt.Fprintf(&table, "%6d %7.1f %8.1f %22.0f", r.perConn, float64(r.rss)/mb, float64(r.anon)/mb, float64(r.rss)/float64(n))
+		if r != first {
+			fmt.Fprintf(&table, " %21.1f", r.each(first, n))
+		}
+		fmt.Fprintln(&table)
+	}
+	b.Log(strings.TrimSuffix(table.String(), "\n"))
+}
+
+// A furtherRow is the memory that a server's connections have made it take.
+type furtherRow struct {
+	perConn   int
+	rss, anon int64
+}
+
+// each returns what n connections with r's topics took more than with first's, per connection and topic.
+func (r furtherRow) each(first furtherRow, n int) float64 {
+	return float64(r.rss-first.rss) / float64(n*(r.perConn-first.perConn))
+}
+
+// subscribed returns by how much a new server grows with n connections that each have perConn of so many topics. The
+// server stays until b ends; it is idle and disturbs no other.
+func subscribed(b *testing.B, n, perConn, topics int) (rss, anon int64) {
+	b.Helper()
+	server, err := startTickcast(b)
+	if err != nil {
+		b.Skipf("no server to measure: %v", err)
+	}
+	empty := settled(b, server.pid)
+	// Slowly, so that the server's garbage is that of a server in use and not of a rush.
+	openFleet(b, FleetConfig{
+		URL: server.url, Conns: n, Ramp: 1000, Topics: numberedTopics(topics), TopicsPerConn: perConn,
+	}, true)
+	if want, got := float64(n*perConn), server.metric(b, "tickcast_subscriptions"); got != want {
+		b.Fatalf("%v subscriptions instead of %v", got, want)
+	}
+	m := settled(b, server.pid)
+	return m.RSS - empty.RSS, m.Anon - empty.Anon
 }
 
 // growth reports by how much open, and traffic after it, makes the process grow, per connection.
