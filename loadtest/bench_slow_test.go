@@ -3,16 +3,18 @@ package loadtest
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 var (
-	slowGood = flag.Int("slow.good", 2000, "clients that read, at most what -slow.deaf leaves of -fanout.conns")
-	slowDeaf = flag.Int("slow.deaf", 1000, "clients that do not, at most a third of -fanout.conns")
-	slowRate = flag.Float64("slow.rate", 20, "messages a second")
-	slowTime = flag.Duration("slow.time", 2*time.Second, "length of a round on one server")
+	slowGood   = flag.Int("slow.good", 2000, "clients that read, at most what -slow.deaf leaves of -fanout.conns")
+	slowDeaf   = flag.Int("slow.deaf", 1000, "clients that do not, at most a third of -fanout.conns")
+	slowRate   = flag.Float64("slow.rate", 10, "messages a second, all servers together")
+	slowRounds = flag.Int("slow.rounds", 35, "rounds")
+	slowEach   = flag.Int("slow.messages", 5, "messages to each server in a round")
 )
 
 // slowFill is how many messages make the sockets of who does not read full: 1 KiB each, into the server's send buffer
@@ -20,10 +22,11 @@ var (
 const slowFill = 96
 
 // BenchmarkSlowReaders measures what clients that subscribe and never read do to the others. Two servers have the same
-// number of good clients, and one of them has deaf ones besides, whose sockets are full; they get the same messages at
-// the same rate in turns, slowly enough that there is CPU time to spare. The latency of each delivery to a good client
-// counts from when its message was due, until the client has read it. The ratio is the 99th percentile with deaf
-// clients to that without, the median of the rounds. The bare server, without deaf clients, is there for scale.
+// number of good clients, and one of them has deaf ones besides, whose sockets are full. The servers get their messages
+// in turns, so slowly that there is CPU time to spare. The latency of each delivery to a good client counts from when
+// its message was due, until the client has read it. The ratio is the 99th percentile with deaf clients to that
+// without, the median of the rounds; these are short, so that what else the machine does spoils few. The bare server,
+// without deaf clients, is there for scale.
 //
 // The servers do not close deaf clients by TCP_USER_TIMEOUT, which would end most of them during the run.
 func BenchmarkSlowReaders(b *testing.B) {
@@ -33,7 +36,7 @@ func BenchmarkSlowReaders(b *testing.B) {
 	b.Run(fmt.Sprintf("good=%d/deaf=%d", good, deaf), func(b *testing.B) {
 		s := newSlowReaders(b, good, deaf)
 		for b.Loop() {
-			for range *benchRounds {
+			for range *slowRounds {
 				s.round(b)
 			}
 			s.report(b)
@@ -58,7 +61,6 @@ type slowReaders struct {
 // A slowRound is how long the deliveries of bare, alone and beside took.
 type slowRound [3]Latencies
 
-func (r slowRound) p50(i int) time.Duration { return r[i].Quantile(0.5) }
 func (r slowRound) p99(i int) time.Duration { return r[i].Quantile(0.99) }
 func (r slowRound) ratio() float64          { return float64(r.p99(2)) / float64(r.p99(1)) }
 
@@ -106,62 +108,70 @@ func (s *slowReaders) rss(b *testing.B) (rss [2]int64) {
 	return rss
 }
 
-// messages returns how many messages are in a round.
-func (s *slowReaders) messages() int { return max(1, int(slowTime.Seconds()**slowRate)) }
-
-// round measures each server once.
+// round sends the servers their messages in turns, and keeps how long the deliveries took.
 func (s *slowReaders) round(b *testing.B) {
+	b.Helper()
+	var before slowRound
+	for i, c := range s.contenders {
+		before[i] = c.latencies(b)
+	}
+	begun, clock := time.Now(), monotonic(b)
+	for i := range *slowEach * len(s.contenders) {
+		due := time.Duration(float64(i) / *slowRate * float64(time.Second))
+		time.Sleep(time.Until(begun.Add(due)))
+		s.payload.at = clock + int64(due)
+		s.contenders[i%len(s.contenders)].publish(1)
+	}
 	var r slowRound
 	for i, c := range s.contenders {
-		r[i] = s.paced(b, c)
+		c.await(b, *slowEach)
+		r[i] = c.latencies(b).Since(before[i])
+		if n := uint64(*slowEach * c.conns); r[i].Count() != n {
+			b.Fatalf("%d latencies of %d deliveries", r[i].Count(), n)
+		}
 	}
 	s.rounds = append(s.rounds, r)
 }
 
-// paced sends a round's messages at -slow.rate and returns how long their deliveries took.
-func (s *slowReaders) paced(b *testing.B, c *contender) Latencies {
+// latencies returns what the fleet has counted so far.
+func (c *contender) latencies(b *testing.B) Latencies {
 	b.Helper()
-	before := c.fleet.do(b, order{Latencies: true}).Latencies
-	begun, clock := time.Now(), monotonic(b)
-	for i := range s.messages() {
-		due := time.Duration(float64(i) / *slowRate * float64(time.Second))
-		time.Sleep(time.Until(begun.Add(due)))
-		s.payload.at = clock + int64(due)
-		c.publish(1)
-	}
-	c.await(b, s.messages())
-	l := c.fleet.do(b, order{Latencies: true}).Latencies.Since(before)
-	if n := uint64(s.messages() * c.conns); l.Count() != n {
-		b.Fatalf("%d latencies of %d deliveries", l.Count(), n)
-	}
-	return l
+	return c.fleet.do(b, order{Latencies: true}).Latencies
 }
 
-// report reports the medians, and prints the rounds and the memory.
+// report reports the medians, and prints how the rounds are spread, and the memory.
 func (s *slowReaders) report(b *testing.B) {
 	ended := s.rss(b)
 	growth := func(to, from [2]int64) float64 { return float64(to[1]-from[1]-(to[0]-from[0])) / float64(s.deafCount) }
 	skipped := s.beside.metric(b, "tickcast_conflated_total") - s.conflated
-	skipped /= float64(s.deafCount * s.messages() * len(s.rounds))
+	skipped /= float64(s.deafCount * *slowEach * len(s.rounds))
 	lost := s.deaf.do(b, order{}).Totals.Lost
 
 	b.ReportMetric(0, "ns/op")
-	for i, name := range []string{"bare", "alone", "beside"} {
-		b.ReportMetric(millis(median(s.rounds, func(r slowRound) time.Duration { return r.p50(i) })), name+"-p50-ms")
-		b.ReportMetric(millis(median(s.rounds, func(r slowRound) time.Duration { return r.p99(i) })), name+"-p99-ms")
-	}
-	b.ReportMetric(median(s.rounds, slowRound.ratio), "p99-ratio")
 	b.ReportMetric(growth(ended, s.opened), "rss-B/deaf")
 	b.ReportMetric(growth(ended, s.filled), "rss-growth-B/deaf")
 	b.ReportMetric(skipped, "conflated/deaf-message")
-
-	const mb = 1 << 20
 	var table strings.Builder
-	fmt.Fprintf(&table, "latency, ms:  bare p50    p99  alone p50    p99  with deaf p50    p99  ratio of p99\n")
-	for i, r := range s.rounds {
-		fmt.Fprintf(&table, "round %2d %13.1f %6.1f %10.1f %6.1f %14.1f %6.1f %13.2f\n", i+1, millis(r.p50(0)), millis(r.p99(0)),
-			millis(r.p50(1)), millis(r.p99(1)), millis(r.p50(2)), millis(r.p99(2)), r.ratio())
+	fmt.Fprintf(&table, "of %2d rounds      lowest   1st quarter   median   3rd quarter   highest\n", len(s.rounds))
+	line := func(name, metric string, of func(slowRound) float64) {
+		b.ReportMetric(median(s.rounds, of), metric)
+		var v []float64
+		for _, r := range s.rounds {
+			v = append(v, of(r))
+		}
+		slices.Sort(v)
+		last := len(v) - 1
+		fmt.Fprintf(&table, "%-17s %6.2f %13.2f %8.2f %13.2f %9.2f\n", name,
+			v[0], v[last/4], median(s.rounds, of), v[(3*last+3)/4], v[last])
 	}
+	for i, name := range []string{"bare", "alone", "with-deaf"} {
+		if i > 0 {
+			line(name+" p50, ms", name+"-p50-ms", func(r slowRound) float64 { return millis(r[i].Quantile(0.5)) })
+		}
+		line(name+" p99, ms", name+"-p99-ms", func(r slowRound) float64 { return millis(r.p99(i)) })
+	}
+	line("ratio of p99", "p99-ratio", slowRound.ratio)
+	const mb = 1 << 20
 	fmt.Fprintf(&table, "RSS, M: alone %.1f, full sockets %.1f, end %.1f; with deaf %.1f, %.1f, %.1f; deaf lost: %d",
 		float64(s.opened[0])/mb, float64(s.filled[0])/mb, float64(ended[0])/mb,
 		float64(s.opened[1])/mb, float64(s.filled[1])/mb, float64(ended[1])/mb, lost)
