@@ -3,6 +3,8 @@ package loadtest
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -74,7 +76,7 @@ func TestDeafClientIsLost(t *testing.T) {
 	}
 }
 
-// The fleet's settings reach its sockets and its clients; a closing handshake ends deaf clients too.
+// A closing handshake ends deaf clients too.
 func TestFleetDeaf(t *testing.T) {
 	const conns = 10
 	ctx := testContext(t)
@@ -85,13 +87,9 @@ func TestFleetDeaf(t *testing.T) {
 		_, _, err := c.Read(ctx)
 		codes <- websocket.CloseStatus(err)
 	})
-	f := startFleet(t, FleetConfig{URL: url, Conns: conns, Workers: 1, Topics: []string{"px.A"}, Deaf: true, ReceiveBuffer: 4096})
+	f := startFleet(t, FleetConfig{URL: url, Conns: conns, Workers: 1, Topics: []string{"px.A"}, Deaf: true})
 	if err := f.WaitSubscribed(ctx); err != nil {
 		t.Fatal(err)
-	}
-	// The kernel doubles what is asked for.
-	if n, err := unix.GetsockoptInt(int(f.workers[0].clients[0].fd), unix.SOL_SOCKET, unix.SO_RCVBUF); n != 2*4096 {
-		t.Errorf("SO_RCVBUF %d, %v", n, err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
@@ -100,6 +98,26 @@ func TestFleetDeaf(t *testing.T) {
 		if code := <-codes; code != websocket.StatusNormalClosure {
 			t.Errorf("a client closed with %d", code)
 		}
+	}
+}
+
+func TestReceiveBuffer(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f := &Fleet{conns: 1, receive: 4096, target: target{addr: netip.MustParseAddrPort(ln.Addr().String())}}
+	w, err := newWorker(f, 0, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.release()
+	w.start(0)
+	defer w.drop(0)
+	// The kernel doubles what is asked for.
+	if n, err := unix.GetsockoptInt(int(w.clients[0].fd), unix.SOL_SOCKET, unix.SO_RCVBUF); n != 2*4096 {
+		t.Errorf("SO_RCVBUF %d, %v", n, err)
 	}
 }
 
