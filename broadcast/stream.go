@@ -77,6 +77,7 @@ const (
 	streamHeartbeat = time.Second            // a consumer is taken for dead after two of them
 	streamIdle      = 3 * time.Second        // without messages: ask the stream itself whether that can be
 	streamRetry     = 100 * time.Millisecond // between attempts to get a consumer
+	streamBridge    = 200 * time.Millisecond // between looks at the stream while there is no consumer
 	consumerExpires = 10 * time.Second       // the server removes a consumer that nobody reads
 	streamPrefetch  = 1024                   // messages on their way from the server
 	streamPageBytes = 8 << 20                // of one answer of direct get
@@ -179,7 +180,8 @@ func unbroken(info *jetstream.StreamInfo, after, left uint64) bool {
 // It reads through a consumer of its own: one replica in memory, without acknowledgements. Whatever is odd about that (a
 // sequence of the consumer is missing, no heartbeat, the connection was lost) ends it, and another one begins after the
 // last message that was handed on. This is what nats.go's ordered consumer does too, but that one tells nobody what it
-// cannot know, may wait for 10 s before it tries again, and does not ask whether it is the same stream and whole.
+// cannot know, may wait for 10 s before it tries again, and does not ask whether it is the same stream and whole. A consumer
+// is made by the leader of the cluster; while there is none, a stream that is followed as a whole is read by direct get.
 //
 // If filter covers all subjects of the stream, gap is exact: sequences have no holes then unless messages were removed. For
 // part of a stream it can only be judged when a consumer begins, not while follow is slower than the stream's limits.
@@ -256,7 +258,7 @@ func (r *streamReader) read(ctx context.Context) error {
 	if err := r.place(ctx); err != nil {
 		return err
 	}
-	consumer, err := r.consumer(ctx)
+	consumer, info, err := r.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,7 +270,7 @@ func (r *streamReader) read(ctx context.Context) error {
 	}
 	defer messages.Stop()
 	defer context.AfterFunc(ctx, messages.Stop)()
-	if err := r.begin(ctx, consumer.CachedInfo()); err != nil {
+	if err := r.begin(info, consumer.CachedInfo()); err != nil {
 		return err
 	}
 	return r.pump(ctx, messages)
@@ -302,22 +304,66 @@ func (r *streamReader) place(ctx context.Context) error {
 	return nil
 }
 
-func (r *streamReader) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, streamRequest)
-	defer cancel()
+// prepare makes a consumer and asks for the stream after that. It takes leaders, of the cluster and of the stream, and these
+// may be elected for seconds. In the meantime it reads from whatever copy of the stream there is.
+func (r *streamReader) prepare(ctx context.Context) (consumer jetstream.Consumer, info *jetstream.StreamInfo, err error) {
 	config := readOnce(r.filter)
 	config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.last+1
 	if r.newest {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverLastPerSubjectPolicy, 0
 	}
-	consumer, err := r.stream.js.CreateConsumer(ctx, r.stream.name, config)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		consumer, info, err = r.stream.consume(ctx, config)
+	}()
+	pause := time.NewTicker(streamBridge)
+	defer pause.Stop()
+	for {
+		select {
+		case <-done:
+			return consumer, info, err
+		case <-pause.C:
+			r.bridge(ctx)
+		}
+	}
+}
+
+// bridge hands on what there is beyond the last message, without a consumer. It reads a whole stream only, where the
+// sequences show whether something was removed, and only one that was read before.
+func (r *streamReader) bridge(ctx context.Context) {
+	if !r.whole || r.newest || !r.stream.state.Load().Config.AllowDirect {
+		return
+	}
+	msgs, _, err := r.stream.directFrom(ctx, r.filter, r.last+1, fetchedAtOnce)
+	if err != nil {
+		r.stream.log.Debug("no copy of the stream answers", "stream", r.stream.name, "err", err)
+		return
+	}
+	for _, m := range msgs {
+		r.skip(m.seq)
+		r.last = m.seq
+		r.to.message(m)
+	}
+}
+
+// consume makes a consumer and asks for the stream once it exists.
+func (s *stream) consume(ctx context.Context, config jetstream.ConsumerConfig) (jetstream.Consumer, *jetstream.StreamInfo, error) {
+	once, cancel := context.WithTimeout(ctx, streamRequest)
+	defer cancel()
+	consumer, err := s.js.CreateConsumer(once, s.name, config)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("%w any more: %s", errNoStream, r.stream.name)
+		return nil, nil, fmt.Errorf("%w any more: %s", errNoStream, s.name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("broadcast: make consumer: %w", err)
+		return nil, nil, fmt.Errorf("broadcast: make consumer: %w", err)
 	}
-	return consumer, nil
+	info, err := s.info(ctx)
+	if err != nil {
+		s.forget(consumer)
+		return nil, nil, err
+	}
+	return consumer, info, nil
 }
 
 // readOnce is a consumer that leaves nothing behind: made anew rather than kept alive.
@@ -339,12 +385,8 @@ func (s *stream) forget(consumer jetstream.Consumer) {
 	}
 }
 
-// begin looks at the stream once the consumer exists: is it the same one, and has it all that is to be read?
-func (r *streamReader) begin(ctx context.Context, consumer *jetstream.ConsumerInfo) error {
-	info, err := r.stream.info(ctx)
-	if err != nil {
-		return err
-	}
+// begin looks at the stream as it is once the consumer exists: has it all that is to be read?
+func (r *streamReader) begin(info *jetstream.StreamInfo, consumer *jetstream.ConsumerInfo) error {
 	if info.State.LastSeq < r.last && r.placed {
 		r.shorter++
 		return errStreamShorter
@@ -432,6 +474,7 @@ func (r *streamReader) pump(ctx context.Context, messages jetstream.MessagesCont
 			return errMessageMissed
 		}
 		r.hand(m, meta)
+		r.tell(true) // check may have doubted it
 	}
 }
 

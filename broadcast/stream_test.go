@@ -403,11 +403,13 @@ func TestSince(t *testing.T) {
 		{"newest, before it", jetstream.StreamConfig{MaxMsgsPerSubject: 1}, "ord.a", 2, 0, 9, []uint64{5}, false},
 		{"newest, all after", jetstream.StreamConfig{MaxMsgsPerSubject: 1}, "ord.*", 4, 0, 9, []uint64{5, 6}, true}, // no holes
 	}
+	nc, js := startJetStream(t, jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"x"}})
 	for _, direct := range []bool{true, false} {
-		for _, tt := range tests {
+		for i, tt := range tests {
 			t.Run(fmt.Sprintf("%s, direct %v", tt.name, direct), func(t *testing.T) {
-				tt.config.Name, tt.config.Subjects, tt.config.AllowDirect = "O", []string{"ord.>"}, direct
-				nc, js := startJetStream(t, tt.config)
+				tt.config.Name = fmt.Sprintf("O%d%v", i, direct)
+				tt.config.Subjects, tt.config.AllowDirect = []string{"ord.>"}, direct
+				createStream(t, nc, tt.config)
 				store(t, js, orders...)
 				msgs, complete, err := mustOpen(t, nc, "ord.>").since(t.Context(), tt.subject, tt.after, tt.upto, tt.max)
 				var got []uint64
@@ -416,6 +418,9 @@ func TestSince(t *testing.T) {
 				}
 				if err != nil || complete != tt.complete || !slices.Equal(got, tt.want) {
 					t.Errorf("got %v, %v, %v; want %v, %v", got, complete, err, tt.want, tt.complete)
+				}
+				if err := js.DeleteStream(t.Context(), tt.config.Name); err != nil { // for the next that holds ord.>
+					t.Fatal(err)
 				}
 			})
 		}
