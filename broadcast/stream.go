@@ -324,27 +324,32 @@ func (r *streamReader) prepare(ctx context.Context) (consumer jetstream.Consumer
 		case <-done:
 			return consumer, info, err
 		case <-pause.C:
-			r.bridge(ctx)
+			if r.bridge(ctx) {
+				pause.Reset(1) // there is more
+			} else {
+				pause.Reset(streamBridge)
+			}
 		}
 	}
 }
 
-// bridge hands on what there is beyond the last message, without a consumer. It reads a whole stream only, where the
-// sequences show whether something was removed, and only one that was read before.
-func (r *streamReader) bridge(ctx context.Context) {
+// bridge hands on some of what there is beyond the last message, without a consumer. It reads a whole stream only, where
+// the sequences show whether something was removed, and only one that was read before.
+func (r *streamReader) bridge(ctx context.Context) (more bool) {
 	if !r.whole || r.newest || !r.stream.state.Load().Config.AllowDirect {
-		return
+		return false
 	}
 	msgs, _, err := r.stream.directFrom(ctx, r.filter, r.last+1, fetchedAtOnce)
 	if err != nil {
 		r.stream.log.Debug("no copy of the stream answers", "stream", r.stream.name, "err", err)
-		return
+		return false
 	}
 	for _, m := range msgs {
 		r.skip(m.seq)
 		r.last = m.seq
 		r.to.message(m)
 	}
+	return len(msgs) == fetchedAtOnce
 }
 
 // consume makes a consumer and asks for the stream once it exists.

@@ -289,6 +289,48 @@ func TestFollowGoesOnWhenItsConsumerIsDeleted(t *testing.T) {
 	}
 }
 
+// What begins again among the newest messages of each subject delivers none twice, and tells what it may have skipped.
+func TestFollowGoesOnAmongTheNewest(t *testing.T) {
+	nc, js := startJetStream(t, jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>"}})
+	store(t, js, "ord.a 1", "ord.b 2", "ord.c 3", "ord.d 4", "ord.c 5", "ord.c 6")
+	r := newSinkRecorder()
+	reader := &streamReader{stream: mustOpen(t, nc, "ord.>"), to: r, filter: "ord.>", newest: true, began: true,
+		last: 2, newestEnd: 4} // as one that was interrupted after 1 and 2, when 4 was the newest
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = reader.read(ctx) }() // ends with ctx
+	r.await(t, "the others", func() bool { return len(r.msgs) >= 2 })
+	store(t, js, "ord.a 7")
+	r.await(t, "a new one", func() bool { return len(r.msgs) >= 3 })
+	cancel()
+	<-done
+	if want := []string{"ord.d 4 4", "ord.c 6 6", "ord.a 7 7"}; !slices.Equal(texts(r.msgs), want) {
+		t.Errorf("got %q, want %q", texts(r.msgs), want)
+	}
+	if want := [][2]uint64{{4, 7}}; !slices.Equal(r.gaps, want) || reader.newest {
+		t.Errorf("gaps %v, want %v", r.gaps, want)
+	}
+}
+
+func TestFollowReadsOnWithoutAConsumer(t *testing.T) {
+	nc, js := startJetStream(t, jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>"}, AllowDirect: true})
+	store(t, js, "ord.a 1", "ord.a 2", "ord.b 3", "ord.a 4")
+	remove(t, js, "O", 3)
+	r := newSinkRecorder()
+	reader := &streamReader{stream: mustOpen(t, nc, "ord.>"), to: r, filter: "ord.>", whole: true, last: 1, placed: true}
+	for range 2 {
+		if reader.bridge(t.Context()) {
+			t.Error("bridge says that there is more")
+		}
+	}
+	if want := []string{"ord.a 2 2", "ord.a 4 4"}; !slices.Equal(texts(r.msgs), want) || reader.last != 4 {
+		t.Errorf("got %q, want %q", texts(r.msgs), want)
+	}
+	if want := [][2]uint64{{2, 4}}; !slices.Equal(r.gaps, want) {
+		t.Errorf("gaps %v, want %v", r.gaps, want)
+	}
+}
+
 func TestFollowEndsWhenTheStreamIsAnotherOne(t *testing.T) {
 	for _, again := range []bool{false, true} {
 		config := jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>"}}
