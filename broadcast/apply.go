@@ -3,6 +3,7 @@ package broadcast
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -80,6 +81,8 @@ type subscription struct {
 	rate time.Duration
 	from *cursor // nil = it comes without one
 
+	asked map[string]bool // topics of which a stream was asked what came after from
+
 	ack    ack
 	fresh  []*filter  // whose snapshots are due
 	replay []*Message // what the client has missed, due after the answer
@@ -104,13 +107,15 @@ func (s *Shard) applySub(slot uint32, c *Command) error {
 		}
 		a.from = &from
 	}
-	s.take(slot, &a, false)
+	if waits, err := s.park(slot, &a); waits || err != nil {
+		return err
+	}
+	s.take(slot, &a)
 	return nil
 }
 
-// take subscribes to a's topics, or has the command wait until a stream has told what it holds of them; late is true when it
-// has waited already.
-func (s *Shard) take(slot uint32, a *subscription, late bool) {
+// take subscribes to a's topics.
+func (s *Shard) take(slot uint32, a *subscription) {
 	sub := s.subs.at(slot)
 	s.owed = s.owed[:0]
 	for _, name := range a.c.Topics {
@@ -119,10 +124,7 @@ func (s *Shard) take(slot uint32, a *subscription, late bool) {
 			a.ack.fail(name, err)
 			continue
 		}
-		s.resume(slot, a, f, added || late)
-	}
-	if !late && s.park(slot, a) {
-		return
+		s.resume(slot, a, f, added)
 	}
 	s.stats.errors.Add(uint64(len(a.ack.Errors)))
 	if sub.codec == CodecRaw {
@@ -171,16 +173,21 @@ func (s *Shard) checkTopics(c *Command) error {
 	return nil
 }
 
-// trySubscribe checks name and subscribes to it.
-func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string, rate time.Duration) (*filter, bool, error) {
+// permitted checks whether sub may subscribe to name at a rate, and returns the tier of that.
+func (s *Shard) permitted(sub *subscriber, name string, rate time.Duration) (tier uint8, err error) {
 	cfg := &s.hub.cfg
 	if err := CheckTopic(name, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
-		return nil, false, topicError(err)
+		return 0, topicError(err)
 	}
 	if !coveredBy(cfg.Subscribe, name) {
-		return nil, false, &CommandError{CodeDenied, "permission denied"}
+		return 0, &CommandError{CodeDenied, "permission denied"}
 	}
-	tier, err := s.classRules(sub, name, rate)
+	return s.classRules(sub, name, rate)
+}
+
+// trySubscribe checks name and subscribes to it.
+func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string, rate time.Duration) (*filter, bool, error) {
+	tier, err := s.permitted(sub, name, rate)
 	if err != nil {
 		return nil, false, err
 	}
@@ -210,6 +217,9 @@ func (s *Shard) classRules(sub *subscriber, name string, rate time.Duration) (ti
 			return 0, &CommandError{CodeNoSuchTier, "no such rate tier for all topics under it"}
 		}
 		return 0, nil
+	}
+	if c.mapped && CheckTopic(c.sourceOf(name), math.MaxInt, math.MaxInt) != nil { // it must not lead into NATS's own subjects
+		return 0, &CommandError{CodeDenied, "permission denied: it stands for a reserved subject"}
 	}
 	if c.Private {
 		return 0, &CommandError{CodeUnauthorized, "unauthorized"}

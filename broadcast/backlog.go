@@ -28,7 +28,7 @@ func (s *Shard) owe(slot uint32, sub *subscriber, m *Message, how dirtMark) {
 	switch {
 	case m.kind == kindStale || m.kind == kindFresh:
 		b.dirty.mark(t.id, dirtState)
-	case t.class.Mode == ModeAll:
+	case m.kind != kindData || t.class.Mode == ModeAll:
 		s.enqueue(slot, sub, m, how)
 	case b.dirty.mark(t.id, how):
 		b.conflated++

@@ -130,7 +130,7 @@ func (h *Hub) cursor(c *class, seq uint64) string {
 
 // topicState is what all subscribers of a topic are told about it.
 func topicState(topic string, kind messageKind, why string) any {
-	if kind == kindGap {
+	if kind == kindGap || kind == kindRestart {
 		return struct {
 			Op    string `json:"op"`
 			Topic string `json:"t"`

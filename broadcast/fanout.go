@@ -43,6 +43,9 @@ func (s *Shard) begin(m *Message) {
 	f := &s.fanout
 	if m == notice {
 		f.m, f.slot, f.tier = m, 0, 0
+		return
+	}
+	if m == answered {
 		s.retryParked()
 		return
 	}
@@ -58,6 +61,8 @@ func (s *Shard) begin(m *Message) {
 	case m.kind == kindStale || m.kind == kindFresh:
 		t.state = m
 	case m.kind == kindGap:
+	case m.kind == kindRestart:
+		t.newest, t.at = nil, 0
 	case m.seq <= t.at: // it came with the snapshot
 		s.done(m)
 		return

@@ -14,10 +14,11 @@ import (
 type messageKind uint8
 
 const (
-	kindData  messageKind = iota
-	kindStale             // the topic is silent, or may have changed unseen
-	kindFresh             // it is heard again
-	kindGap               // messages of the topic are lost
+	kindData    messageKind = iota
+	kindStale               // the topic is silent, or may have changed unseen
+	kindFresh               // it is heard again
+	kindGap                 // messages of the topic are lost
+	kindRestart             // the same, and sequences begin anew
 )
 
 // A Message is one update of a topic, framed and ready to be shared, or what is told about the topic to all its subscribers.

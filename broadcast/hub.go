@@ -58,6 +58,7 @@ type Hub struct {
 	hello   []byte          // the frame that greets every client
 	classes []*class        // the last one matches everything
 	mapped  []*class        // of these, those whose subjects are not their topics
+	streams bool            // some class has a stream
 	rates   []time.Duration // by tier; the first is 0, at once
 
 	queued atomic.Int64 // bytes in all queues of lossless topics
@@ -81,6 +82,8 @@ type Hub struct {
 	idle      []*interest // that nobody wants any more, to be looked at by Run
 	refused   []*feed     // by upstream; to be tried again
 	upstream  upstream    // nil until Run
+
+	running context.Context // of Run, for what reconcile starts
 
 	kick  chan struct{}          // wakes Run; capacity 1
 	stale atomic.Bool            // upstream, or a part of it, is away
@@ -133,7 +136,7 @@ func NewHub(cfg Config) *Hub {
 			h.mapped = append(h.mapped, c)
 		}
 		if c.Snapshot == SnapshotStream {
-			c.stream = newStreamFeed(h, c)
+			c.stream, h.streams = newStreamFeed(h, c), true
 		}
 		if c.Delay > 0 {
 			c.delay = new(delayQueue)
@@ -256,6 +259,9 @@ func (h *Hub) accept(t *topic, d delivery, data []byte) []*Shard {
 		seq = h.total
 	}
 	m := newMessage(t, seq, t.seq, d.payload, data, d.received)
+	if t.since > seq { // it was not known what came before
+		t.since = seq - 1
+	}
 	if t.told != nil {
 		h.tell(t, kindFresh, "")
 	}
@@ -323,6 +329,8 @@ func (h *Hub) addTopic(name string) *topic {
 		// Of what came before, nothing is known: a cursor says that its client has it only from here on. A topic that ended
 		// and begins again never goes back.
 		t.birth, t.seq, t.since = h.total, h.total, h.total
+	} else {
+		t.since = unknown
 	}
 	t.prefix = append(appendString([]byte(`{"t":`), name), `,"s":`...)
 	if n := len(h.free); n > 0 {
@@ -336,9 +344,6 @@ func (h *Hub) addTopic(name string) *topic {
 	h.tree.insert(name, t)
 	if c.silent != nil {
 		c.silent.touch(t, h.nanotime())
-	}
-	if c.stream != nil {
-		c.stream.load(t)
 	}
 	return t
 }
@@ -414,5 +419,15 @@ func (h *Hub) Run(ctx context.Context, up upstream) {
 	defer tasks.Wait()
 	tasks.Go(func() { h.watchSilence(ctx.Done()) })
 	tasks.Go(func() { h.watchDelays(ctx.Done()) })
+	defer h.endStreams()
+	h.running = ctx
 	h.reconcile(ctx, up)
+}
+
+func (h *Hub) endStreams() {
+	for _, c := range h.classes {
+		if c.stream != nil {
+			c.stream.end()
+		}
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 var errUpstreamAway = errors.New("nats is not connected")
@@ -16,6 +18,9 @@ type upstream interface {
 	// publish sends to everyone, this process included if it is subscribed. It does not block.
 	publish(topic string, data []byte) error
 }
+
+// streamSource is an upstream through which streams are read.
+type streamSource interface{ connection() *nats.Conn }
 
 // An interest is a topic or pattern that some shard wants. Its feeds are level-triggered: shards switch their own flag, one
 // goroutine compares what is wanted with what upstream was asked for.
@@ -97,6 +102,9 @@ func (h *Hub) interestIn(name string) (*interest, error) {
 			if t = h.addTopic(name); t == nil {
 				return nil, errTooManyTopics
 			}
+			if t.class.stream != nil {
+				t.class.stream.load(t)
+			}
 		}
 		t.exact, i.topic = i, t
 	} else {
@@ -177,19 +185,24 @@ func (h *Hub) lower(n int, name string) {
 		return
 	}
 	i.shards[n] = false
-	i.wanted--
 	h.retarget(i)
-	if i.wanted == 0 {
-		for _, f := range i.feeds {
-			f.live--
-		}
-		i.until = h.nanotime() + int64(h.cfg.Linger)
-		if !i.queued {
-			i.queued = true
-			h.idle = append(h.idle, i)
-		}
-		h.wakeRun()
+	h.unwant(i)
+}
+
+// unwant notes one less who wants i. h.mu is held.
+func (h *Hub) unwant(i *interest) {
+	if i.wanted--; i.wanted > 0 {
+		return
 	}
+	for _, f := range i.feeds {
+		f.live--
+	}
+	i.until = h.nanotime() + int64(h.cfg.Linger)
+	if !i.queued {
+		i.queued = true
+		h.idle = append(h.idle, i)
+	}
+	h.wakeRun()
 }
 
 // retarget makes the topics under i work out their targets again. h.mu is held.
@@ -322,8 +335,11 @@ func (h *Hub) settle(f *feed, up upstream) {
 
 func (h *Hub) subscribe(f *feed, up upstream) error {
 	if f.stream != nil {
-		f.stream.begin()
-		return nil
+		if source, ok := up.(streamSource); ok {
+			f.stream.begin(h.running, source.connection())
+			return nil
+		}
+		return errUpstreamAway
 	}
 	return up.subscribe(f)
 }

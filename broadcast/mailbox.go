@@ -12,6 +12,7 @@ type mailbox struct {
 	mu       sync.Mutex
 	queue    []*Message
 	bytes    int                     // of the queue's frames
+	answered bool                    // a request to look at parked commands is in the queue
 	noticed  bool                    // a notice is in the queue
 	newest   map[mailboxKey]*Message // the overflow, one message a topic and sort
 	overflow uint64                  // messages that did not fit into the queue
@@ -23,9 +24,13 @@ type mailbox struct {
 func (b *mailbox) post(m *Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m == notice { // it says "look at the state": one of them does
-		if !b.noticed {
-			b.queue, b.noticed = append(b.queue, m), true
+	if m == notice || m == answered { // it says "look at the state": one of them does
+		said := &b.noticed
+		if m == answered {
+			said = &b.answered
+		}
+		if !*said {
+			b.queue, *said = append(b.queue, m), true
 		}
 		return
 	}
@@ -53,8 +58,11 @@ type mailboxKey struct {
 }
 
 func sortOf(k messageKind) messageKind {
-	if k == kindFresh {
+	switch k {
+	case kindFresh:
 		return kindStale
+	case kindRestart:
+		return kindGap
 	}
 	return k
 }
@@ -64,7 +72,7 @@ func sortOf(k messageKind) messageKind {
 func (b *mailbox) take(spare []*Message) (queue []*Message, replaced uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	queue, b.queue, b.bytes, b.noticed = b.queue, spare[:0], 0, false
+	queue, b.queue, b.bytes, b.noticed, b.answered = b.queue, spare[:0], 0, false, false
 	for _, control := range []bool{true, false} { // what is told about a topic goes before its newest message
 		for key, m := range b.newest {
 			if control == (key.sort != kindData) {

@@ -128,6 +128,8 @@ func (n *NATS) close() {
 	}
 }
 
+func (n *NATS) connection() *nats.Conn { return n.conns[0].nc }
+
 // connOf returns the connection that a feed belongs to.
 func (n *NATS) connOf(f *feed) *natsConn {
 	h := fnv.New32a()

@@ -1,0 +1,137 @@
+package broadcast
+
+import (
+	"slices"
+	"sync/atomic"
+)
+
+// A parked command waits until a stream has said what it holds of its topics. Until then its client is no subscriber of
+// them: what comes first is the answer.
+type parked struct {
+	slot  uint32
+	shard int
+	sub   *subscription
+	ready atomic.Bool
+
+	// Guarded by Hub.mu.
+	left int         // loads that are not done
+	held []*interest // kept for it
+}
+
+// answered makes a shard look at its parked commands.
+var answered = new(Message)
+
+// mostParked is how many commands of one client may wait. Chosen by us.
+const mostParked = 8
+
+// park has a command wait if a stream has to be asked first. It reports false if the command can go on.
+func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
+	if !s.hub.streams {
+		return false, nil
+	}
+	p := &parked{slot: slot, shard: s.index, sub: a}
+	sub := s.subs.at(slot)
+	for _, name := range a.c.Topics {
+		if _, err := s.permitted(sub, name, a.rate); err == nil {
+			s.hub.prepare(name, a, p)
+		}
+	}
+	if p.left == 0 {
+		return false, nil
+	}
+	waiting := 0
+	for _, other := range s.parked {
+		if other.slot == slot {
+			waiting++
+		}
+	}
+	if waiting >= mostParked {
+		s.hub.release(p)
+		return false, &CommandError{CodeTooMany, "too many requests: earlier ones wait for the stream"}
+	}
+	sub.flags |= flagSubscribed // it has asked in time
+	s.parked = append(s.parked, p)
+	return true, nil
+}
+
+// retryParked goes on with the commands whose streams have answered.
+func (s *Shard) retryParked() {
+	for i := 0; i < len(s.parked); {
+		p := s.parked[i]
+		if !p.ready.Load() {
+			i++
+			continue
+		}
+		s.parked = slices.Delete(s.parked, i, i+1)
+		s.flush(p.slot)
+		if s.subs.at(p.slot).flags&flagJoined != 0 {
+			if again, _ := s.park(p.slot, p.sub); !again { // what was loaded first may show that more has to be
+				s.take(p.slot, p.sub)
+			}
+		}
+		s.hub.release(p)
+	}
+}
+
+// unpark forgets the commands of the client in slot, which has left.
+func (s *Shard) unpark(slot uint32) {
+	for i := 0; i < len(s.parked); {
+		if p := s.parked[i]; p.slot == slot {
+			s.parked = slices.Delete(s.parked, i, i+1)
+			s.hub.release(p)
+		} else {
+			i++
+		}
+	}
+}
+
+// prepare has p wait for what the streams behind name have to say first, if anything.
+func (h *Hub) prepare(name string, a *subscription, p *parked) {
+	from := a.from
+	c := h.classOver(name)
+	if c != nil && c.stream == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i, err := h.interestIn(name)
+	if err != nil {
+		return
+	}
+	var l *load
+	switch {
+	case i.topic != nil && i.topic.loading != nil:
+		l = i.topic.loading
+	case i.topic == nil && i.loading != nil:
+		l = i.loading
+	case from == nil || a.asked[name] || c == nil || from.epoch != c.stream.epochNow() || c.History == 0:
+	case i.topic != nil && i.topic.since > from.seq:
+		l = c.stream.ask(&load{topic: i.topic, resume: true, after: from.seq})
+	case i.topic == nil && i.since > from.seq:
+		l = c.stream.ask(&load{interest: i, resume: true, after: from.seq})
+	}
+	if l != nil && l.resume {
+		if a.asked == nil {
+			a.asked = make(map[string]bool)
+		}
+		a.asked[name] = true
+	}
+	h.want(i)
+	if l == nil {
+		h.unwant(i) // lingers until it is raised
+		return
+	}
+	l.waiters = append(l.waiters, p)
+	p.left++
+	p.held = append(p.held, i)
+}
+
+// release lets go of the interests that were kept for p.
+func (h *Hub) release(p *parked) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, i := range p.held {
+		h.unwant(i)
+	}
+	p.held = nil
+}
