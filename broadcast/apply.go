@@ -328,8 +328,24 @@ func (s *Shard) ackTopic(f *filter) ackTopic {
 		a.Cursor = s.hub.cursor(t.topic.class, t.at)
 	} else if c := s.hub.classOver(f.name); c != nil {
 		a.Mode = c.Mode.String()
+		if c.History > 0 {
+			a.Cursor = s.hub.cursor(c, s.position(f, c))
+		}
 	}
 	return a
+}
+
+// position returns the sequence up to which this shard has delivered the topics of c under a pattern.
+func (s *Shard) position(f *filter, c *class) (seq uint64) {
+	s.hub.mu.Lock()
+	if i := s.hub.interests[f.name]; i != nil && i.since != unknown {
+		seq = i.since
+	}
+	s.hub.mu.Unlock()
+	for _, t := range f.topics {
+		seq = max(seq, t.at)
+	}
+	return seq
 }
 
 // missed returns what a client with a cursor has missed of f's topics, and whether that is all that there was.

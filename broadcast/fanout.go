@@ -85,6 +85,7 @@ func (s *Shard) mend(t *shardTopic, m *Message) bool {
 	s.hub.mu.Unlock()
 	t.at = m.prev
 	if !whole {
+		s.hub.stats.gaps.Add(1)
 		list = []*Message{newTold(t.topic, kindGap, "the server was too slow")}
 	} else if len(list) == 0 {
 		return false

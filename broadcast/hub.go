@@ -94,7 +94,7 @@ type Hub struct {
 
 type hubStats struct {
 	messages, bytes, invalid, refused, conflated atomic.Uint64
-	published, publishErrors                     atomic.Uint64
+	published, publishErrors, gaps               atomic.Uint64
 }
 
 // NewHub returns a hub and its shards. It delivers what is given to Publish; Run connects it to NATS.

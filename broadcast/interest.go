@@ -112,6 +112,9 @@ func (h *Hub) interestIn(name string) (*interest, error) {
 			return nil, errTooManyTopics
 		}
 		h.patterns.insert(name, i)
+		if c := h.classOver(name); c != nil && c.stream != nil {
+			i.since = unknown
+		}
 	}
 	h.interests[name] = i
 	h.feed(i)

@@ -30,13 +30,13 @@ func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
 		return false, nil
 	}
 	p := &parked{slot: slot, shard: s.index, sub: a}
-	sub := s.subs.at(slot)
+	sub, waits := s.subs.at(slot), false
 	for _, name := range a.c.Topics {
 		if _, err := s.permitted(sub, name, a.rate); err == nil {
-			s.hub.prepare(name, a, p)
+			waits = s.hub.prepare(name, a, p) || waits
 		}
 	}
-	if p.left == 0 {
+	if !waits {
 		return false, nil
 	}
 	waiting := 0
@@ -85,18 +85,18 @@ func (s *Shard) unpark(slot uint32) {
 	}
 }
 
-// prepare has p wait for what the streams behind name have to say first, if anything.
-func (h *Hub) prepare(name string, a *subscription, p *parked) {
+// prepare has p wait for what the streams behind name have to say first, and reports whether that is anything.
+func (h *Hub) prepare(name string, a *subscription, p *parked) bool {
 	from := a.from
 	c := h.classOver(name)
 	if c != nil && c.stream == nil {
-		return
+		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i, err := h.interestIn(name)
 	if err != nil {
-		return
+		return false
 	}
 	var l *load
 	switch {
@@ -107,7 +107,7 @@ func (h *Hub) prepare(name string, a *subscription, p *parked) {
 	case from == nil || a.asked[name] || c == nil || from.epoch != c.stream.epochNow() || c.History == 0:
 	case i.topic != nil && i.topic.since > from.seq:
 		l = c.stream.ask(&load{topic: i.topic, resume: true, after: from.seq})
-	case i.topic == nil && i.since > from.seq:
+	case i.topic == nil && !h.knows(i, c, from.seq):
 		l = c.stream.ask(&load{interest: i, resume: true, after: from.seq})
 	}
 	if l != nil && l.resume {
@@ -119,11 +119,25 @@ func (h *Hub) prepare(name string, a *subscription, p *parked) {
 	h.want(i)
 	if l == nil {
 		h.unwant(i) // lingers until it is raised
-		return
+		return false
 	}
 	l.waiters = append(l.waiters, p)
 	p.left++
 	p.held = append(p.held, i)
+	return true
+}
+
+// knows reports whether the histories of all of c's topics under the pattern of i begin with a sequence or before. h.mu is held.
+func (h *Hub) knows(i *interest, c *class, after uint64) bool {
+	if i.since > after {
+		return false
+	}
+	for _, t := range h.tree.under(nil, i.name) {
+		if t.class == c && t.since > after {
+			return false
+		}
+	}
+	return true
 }
 
 // release lets go of the interests that were kept for p.

@@ -37,6 +37,7 @@ type told struct {
 	ID        json.RawMessage `json:"id"`
 	T         string          `json:"t"`
 	S         uint64          `json:"s"`
+	P         uint64          `json:"p"`
 	K         string          `json:"k"`
 	D         json.RawMessage `json:"d"`
 	Topics    json.RawMessage `json:"topics"`

@@ -15,9 +15,18 @@ type Stats struct {
 	UpstreamReconnects uint64
 
 	Deliveries       uint64 // data frames handed to the outlets
+	Coalesced        uint64 // of these, those that were written together with others
 	Conflated        uint64 // messages that a newer one replaced for a client or shard that was behind
 	MailboxOverflows uint64 // messages that did not fit into a shard's queue
 	SharedCompressed uint64 // frames that were compressed for all subscribers with the same window
+
+	QueuedBytes  int64  // of lossless topics, waiting for slow subscribers
+	HistoryBytes int64  //
+	DelayedBytes int64  //
+	DelayDropped uint64 // messages that did not fit among those that wait for their delay
+	Gaps         uint64 // told, by topic
+	SlowClosed   uint64 // subscribers closed since they were too slow for a lossless topic
+	Shed         uint64 // of these, for Config.MemoryBudget
 
 	Commands      uint64
 	CommandErrors uint64
@@ -28,13 +37,19 @@ type Stats struct {
 // Stats reads the figures. Any goroutine may call it.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
-	st := Stats{Topics: int64(len(h.topics)), Interests: int64(len(h.interests))}
+	st := Stats{
+		Topics: int64(len(h.topics)), Interests: int64(len(h.interests)),
+		HistoryBytes: int64(h.kept.bytes), DelayedBytes: int64(h.delays.bytes),
+	}
 	up := h.upstream
 	h.mu.Unlock()
 	st.UpstreamConnected = !h.stale.Load()
 	st.UpstreamMessages = h.stats.messages.Load()
 	st.UpstreamBytes = h.stats.bytes.Load()
 	st.UpstreamInvalid = h.stats.invalid.Load() + h.stats.refused.Load()
+	st.QueuedBytes = h.queued.Load()
+	st.DelayDropped = h.delays.dropped.Load()
+	st.Gaps = h.stats.gaps.Load()
 	st.Conflated = h.stats.conflated.Load()
 	st.Published = h.stats.published.Load()
 	st.PublishErrors = h.stats.publishErrors.Load()
@@ -46,6 +61,9 @@ func (h *Hub) Stats() Stats {
 		st.Subscribers += s.stats.subscribers.Load()
 		st.Subscriptions += s.stats.subscriptions.Load()
 		st.Deliveries += s.stats.deliveries.Load()
+		st.Coalesced += s.stats.coalesced.Load()
+		st.SlowClosed += s.stats.slow.Load()
+		st.Shed += s.stats.shed.Load()
 		st.Conflated += s.stats.conflated.Load()
 		st.Commands += s.stats.commands.Load()
 		st.CommandErrors += s.stats.errors.Load()

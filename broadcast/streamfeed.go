@@ -18,6 +18,7 @@ type streamFeed struct {
 	class *class
 	feed  feed
 	epoch atomic.Pointer[string] // of the stream; nil until it was found
+	last  atomic.Uint64          // every message up to this sequence has come, or was there before
 
 	// Owned by reconcile.
 	stop  context.CancelFunc // nil = it is not read
@@ -27,7 +28,6 @@ type streamFeed struct {
 	loads []*load       // that nobody works at yet
 	kick  chan struct{} // wakes a loader; capacity 1
 	from  uint64        // every message after this one comes through the consumer; see placed
-	last  uint64        // the newest message that came
 	ok    bool          // messages arrive
 }
 
@@ -37,17 +37,19 @@ type load struct {
 	interest *interest // of a pattern
 
 	after   uint64 // with resume: what was after this sequence
+	upto    uint64 // when the stream was asked, everything after this one was sure to come
 	resume  bool
 	waiters []*parked
 	waiting []delivery // what came for topic meanwhile
 }
 
 const (
-	streamLoaders  = 4               // questions at a time
-	streamPatience = 5 * time.Second // until a question is given up because the stream is not there
-	streamReopen   = time.Second     // between attempts to find the stream
-	patternResume  = 10_000          // most messages that a pattern with a cursor gets back
-	loadWaiting    = 4096            // most messages that wait for a topic's load
+	streamLoaders  = 4                    // questions at a time
+	streamPatience = 5 * time.Second      // until a question is given up because the stream is not there
+	streamCatchUp  = 2 * time.Millisecond // between looks at whether the consumer has come so far
+	streamReopen   = time.Second          // between attempts to find the stream
+	patternResume  = 10_000               // most messages that a pattern with a cursor gets back
+	loadWaiting    = 4096                 // most messages that wait for a topic's load
 )
 
 // unknown is a topic's since when nobody can say what it was.
@@ -87,7 +89,7 @@ func (s *streamFeed) end() {
 // run follows the stream until ctx is done. A stream that is not there yet, or not any more, is looked for again.
 func (s *streamFeed) run(ctx context.Context, nc *nats.Conn) {
 	h, first, told := s.hub, true, ""
-	s.last = 0
+	s.last.Store(0)
 	for ctx.Err() == nil {
 		err := s.follow(ctx, nc, first, func() { first, told = false, "" })
 		if ctx.Err() != nil || errors.Is(err, errNATSClosed) {
@@ -120,8 +122,8 @@ func (s *streamFeed) follow(ctx context.Context, nc *nats.Conn, first bool, open
 	case was != nil && *was != epoch:
 		s.restart()
 		start = streamStart{from: 1}
-	case s.last > 0:
-		start.from, start.lastPerSubject = s.last+1, false
+	case s.last.Load() > 0:
+		start.from, start.lastPerSubject = s.last.Load()+1, false
 	}
 	opened()
 	ctx, cancel := context.WithCancel(ctx)
@@ -138,8 +140,8 @@ func (s *streamFeed) follow(ctx context.Context, nc *nats.Conn, first bool, open
 // restart forgets all that was known of another stream of that name.
 func (s *streamFeed) restart() {
 	h := s.hub
+	s.last.Store(0)
 	h.mu.Lock()
-	s.last = 0
 	for _, t := range h.topics {
 		if t.class == s.class {
 			h.forget(t)
@@ -160,7 +162,7 @@ type streamReceiver struct {
 func (r *streamReceiver) ready(after, last uint64) {
 	r.hub.mu.Lock()
 	r.from = after
-	r.last = max(r.last, after)
+	r.last.Store(max(r.last.Load(), after))
 	r.hub.mu.Unlock()
 	close(r.placed)
 }
@@ -168,6 +170,7 @@ func (r *streamReceiver) ready(after, last uint64) {
 // message takes one message of the stream.
 func (r *streamReceiver) message(m streamMessage) {
 	h, c := r.hub, r.class
+	defer r.last.Store(m.seq)
 	h.stats.messages.Add(1)
 	h.stats.bytes.Add(uint64(len(m.data)))
 	name := m.subject
@@ -184,7 +187,6 @@ func (r *streamReceiver) message(m streamMessage) {
 		return
 	}
 	h.mu.Lock()
-	r.last = m.seq
 	woken := r.take(d, data)
 	h.mu.Unlock()
 	wakeAll(woken)
@@ -338,13 +340,20 @@ func (s *streamFeed) abandon() {
 func (s *streamFeed) work(ctx context.Context, found *stream, l *load) {
 	h := s.hub
 	h.mu.Lock()
-	upto := max(s.from, s.last)
+	upto := max(s.from, s.last.Load())
 	name := ""
 	if l.topic != nil {
 		name = l.topic.name
+		upto = max(upto, l.topic.seq) // what was asked before may be ahead of the consumer
 	} else {
 		name = l.interest.name
+		for _, t := range h.tree.under(nil, name) {
+			if t.class == s.class {
+				upto = max(upto, t.seq)
+			}
+		}
 	}
+	l.upto = upto
 	h.mu.Unlock()
 	subject := s.feed.subject
 	if covers(s.class.Match, name) {
@@ -369,10 +378,34 @@ func (s *streamFeed) work(ctx context.Context, found *stream, l *load) {
 	if err != nil && ctx.Err() == nil {
 		h.log.Warn("the stream was asked for earlier messages in vain", "subject", subject, "err", err)
 	}
+	if err == nil {
+		whole = s.reached(ctx, newest) && whole
+	}
 	h.mu.Lock()
 	s.loaded(l, newest, missed, whole && err == nil)
 	h.mu.Unlock()
 	wakeAll(h.shards)
+}
+
+// reached waits until the consumer has brought what the stream has told of already: one topic must not be ahead of the others,
+// or a client that resumes them all with the last sequence that it saw would miss something. It reports false if that takes
+// too long.
+func (s *streamFeed) reached(ctx context.Context, newest []streamMessage) bool {
+	if len(newest) == 0 {
+		return true
+	}
+	upto := newest[len(newest)-1].seq // they are sorted
+	for deadline := time.Now().Add(streamPatience); s.last.Load() < upto; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(streamCatchUp):
+			if time.Now().After(deadline) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // catchUp makes sure that the newest message of a subject is that: the copy of the stream that was asked may lag behind what the
@@ -419,6 +452,9 @@ func (s *streamFeed) loaded(l *load, newest, missed []streamMessage, whole bool)
 	}
 	if i := l.interest; i != nil && i.loading == l {
 		i.loading = nil
+		if whole {
+			i.since = min(i.since, l.upto)
+		}
 	}
 	for _, p := range l.waiters {
 		if p.left--; p.left == 0 {
@@ -429,12 +465,12 @@ func (s *streamFeed) loaded(l *load, newest, missed []streamMessage, whole bool)
 	l.waiters = nil
 }
 
-// begun makes m the newest message of its topic, unless a newer one has come. h.mu is held.
+// begun has a topic begin with m, its newest message. h.mu is held.
 func (s *streamFeed) begun(l *load, m streamMessage) {
 	h := s.hub
 	t := s.topicOf(m.subject)
-	if t == nil || t.loading != nil && t.loading != l && l.topic != nil || m.seq <= t.seq {
-		return
+	if t == nil || t.loading != nil && t.loading != l || t.since != unknown {
+		return // it is known already: what is newer comes through the consumer, with what is between
 	}
 	data, ok := s.class.Payload.dataOf(m.data)
 	if !ok {

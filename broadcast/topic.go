@@ -202,6 +202,8 @@ func (h *Hub) tell(t *topic, kind messageKind, why string) []*Shard {
 		t.told = m
 	case kindFresh:
 		t.told = nil
+	case kindGap, kindRestart:
+		h.stats.gaps.Add(1)
 	}
 	if t.targetsAt != h.patternAt {
 		h.aim(t)

@@ -70,8 +70,16 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 		{gauge, "topics", float64(b.Topics), "Distinct topics held."},
 		{gauge, "interests", float64(b.Interests), "Subjects and patterns that NATS is asked for."},
 		{counter, "deliveries_total", float64(b.Deliveries), "Messages written to a subscriber, each subscriber counted."},
+		{counter, "coalesced_total", float64(b.Coalesced), "Of the deliveries, those that left together with others in one write."},
 		{counter, "conflated_total", float64(b.Conflated), "Messages to a slow subscriber replaced by a newer one."},
 		{counter, "mailbox_overflows_total", float64(b.MailboxOverflows), "Messages that found a loop's mailbox full."},
+		{gauge, "queued_bytes", float64(b.QueuedBytes), "Bytes of lossless topics that wait for slow subscribers, shared ones counted for each."},
+		{gauge, "history_bytes", float64(b.HistoryBytes), "Bytes of messages kept for clients that come back."},
+		{gauge, "delayed_bytes", float64(b.DelayedBytes), "Bytes of messages that wait for their delay."},
+		{counter, "delay_dropped_total", float64(b.DelayDropped), "Messages dropped since too many waited for their delay."},
+		{counter, "gaps_total", float64(b.Gaps), "Gaps that subscribers of topics were told of, by topic."},
+		{counter, "slow_closed_total", float64(b.SlowClosed), "Subscribers closed since they were too slow for a lossless topic."},
+		{counter, "shed_total", float64(b.Shed), "Of these, those closed for the memory budget."},
 
 		// NATS.
 		{gauge, "upstream_connected", one(b.UpstreamConnected), "1 while connected to NATS."},

@@ -128,6 +128,12 @@ func (s *node) build(observeFanout func(float64)) (err error) {
 		MaxMessageSize:         int(cfg.Limits.MaxMessageSize),
 		MailboxMessages:        cfg.Flow.MailboxMessages,
 		MailboxBytes:           int(cfg.Flow.MailboxBytes),
+		QueueBytes:             int(cfg.Flow.QueueBytes),
+		MemoryBudget:           int(cfg.Flow.MemoryBudget),
+		HistoryBytes:           int(cfg.Flow.HistoryBytes),
+		DelayBytes:             int(cfg.Flow.DelayBytes),
+		FlushInterval:          cfg.Flow.FlushInterval,
+		Classes:                cfg.classes(),
 		Linger:                 cfg.NATS.Linger,
 		Subscribe:              cfg.Subscribe.Topics,
 		Publish:                cfg.Publish.Topics,
@@ -207,6 +213,7 @@ func upstreamConfig(cfg *Config, log *slog.Logger) broadcast.NATSConfig {
 		ConnectTimeout:  cfg.NATS.ConnectTimeout,
 		ReconnectWait:   cfg.NATS.ReconnectWait,
 		PendingMessages: cfg.NATS.PendingMessages,
+		Connections:     cfg.NATS.Connections,
 		Log:             log,
 	}
 }
