@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 var errUpstreamAway = errors.New("nats is not connected")
@@ -19,8 +17,11 @@ type upstream interface {
 	publish(topic string, data []byte) error
 }
 
-// streamSource is an upstream through which streams are read.
-type streamSource interface{ connection() *nats.Conn }
+// streamSource is an upstream with streams.
+type streamSource interface {
+	// stream finds the stream that holds all messages of a subject or pattern; see openStream.
+	stream(ctx context.Context, subject string) (*stream, error)
+}
 
 // An interest is a topic or pattern that some shard wants. Its feeds are level-triggered: shards switch their own flag, one
 // goroutine compares what is wanted with what upstream was asked for.
@@ -339,7 +340,7 @@ func (h *Hub) settle(f *feed, up upstream) {
 func (h *Hub) subscribe(f *feed, up upstream) error {
 	if f.stream != nil {
 		if source, ok := up.(streamSource); ok {
-			f.stream.begin(h.running, source.connection())
+			f.stream.begin(h.running, source)
 			return nil
 		}
 		return errUpstreamAway

@@ -128,7 +128,9 @@ func (n *NATS) close() {
 	}
 }
 
-func (n *NATS) connection() *nats.Conn { return n.conns[0].nc }
+func (n *NATS) stream(ctx context.Context, subject string) (*stream, error) {
+	return openStream(ctx, n.conns[0].nc, subject, n.log)
+}
 
 // connOf returns the connection that a feed belongs to.
 func (n *NATS) connOf(f *feed) *natsConn {

@@ -130,7 +130,7 @@ func TestLosslessThroughKills(t *testing.T) {
 		c.awaitCurrent("O")
 	}
 	again()
-	killed = c.connected(a.nats.connection())
+	killed = c.connected(a.nats.conns[0].nc)
 	c.kill(killed)
 	all.read(store.store(50))
 	again()

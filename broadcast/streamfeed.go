@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // A streamFeed reads the JetStream stream behind a class: what comes from now on through a consumer, what was before by
@@ -73,9 +71,9 @@ func (s *streamFeed) epochNow() string {
 }
 
 // begin starts to read, and end ends it. reconcile calls them.
-func (s *streamFeed) begin(ctx context.Context, nc *nats.Conn) {
+func (s *streamFeed) begin(ctx context.Context, source streamSource) {
 	ctx, s.stop = context.WithCancel(ctx)
-	s.tasks.Go(func() { s.run(ctx, nc) })
+	s.tasks.Go(func() { s.run(ctx, source) })
 }
 
 func (s *streamFeed) end() {
@@ -87,11 +85,11 @@ func (s *streamFeed) end() {
 }
 
 // run follows the stream until ctx is done. A stream that is not there yet, or not any more, is looked for again.
-func (s *streamFeed) run(ctx context.Context, nc *nats.Conn) {
+func (s *streamFeed) run(ctx context.Context, source streamSource) {
 	h, first, told := s.hub, true, ""
 	s.last.Store(0)
 	for ctx.Err() == nil {
-		err := s.follow(ctx, nc, first, func() { first, told = false, "" })
+		err := s.follow(ctx, source, first, func() { first, told = false, "" })
 		if ctx.Err() != nil || errors.Is(err, errNATSClosed) {
 			break
 		}
@@ -109,8 +107,8 @@ func (s *streamFeed) run(ctx context.Context, nc *nats.Conn) {
 }
 
 // follow opens the stream and reads it until something ends that.
-func (s *streamFeed) follow(ctx context.Context, nc *nats.Conn, first bool, opened func()) error {
-	found, err := openStream(ctx, nc, s.feed.subject, s.hub.log)
+func (s *streamFeed) follow(ctx context.Context, source streamSource, first bool, opened func()) error {
+	found, err := source.stream(ctx, s.feed.subject)
 	if err != nil {
 		s.abandon() // who waits should not wait for this
 		return err

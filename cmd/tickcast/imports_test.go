@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 // onlyIn are the files that may import a library, by the start of its path. An entry that ends in / is a directory.
 var onlyIn = map[string][]string{
 	"github.com/panjf2000/gnet/":     {"eventloop/"},
-	"github.com/nats-io/nats.go":     {"broadcast/nats.go", "loadtest/publisher.go"},
+	"github.com/nats-io/nats.go":     {"broadcast/nats.go", "broadcast/stream.go", "loadtest/publisher.go"},
 	"github.com/nats-io/nats-server": {"cmd/tickcast/"},
 	"github.com/pelletier/go-toml/":  {"cmd/"},
 	"github.com/prometheus/":         {"cmd/tickcast/"},
