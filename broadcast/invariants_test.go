@@ -133,7 +133,11 @@ func checkTopics(t testing.TB, s *Shard) {
 	for name, i := range h.interests {
 		wanted := 0
 		for n, w := range i.shards {
-			_, holds := h.shards[n].names[filterName{name, 0}]
+			holds := false
+			for tier := range h.rates {
+				_, at := h.shards[n].names[filterName{name, uint8(tier)}]
+				holds = holds || at
+			}
 			if w != holds {
 				t.Fatalf("interest %q: shard %d wants it: %v, has the filter: %v", name, n, w, holds)
 			}
