@@ -4,13 +4,19 @@
 // # Layout
 //
 //	hub.go         Hub: all topics of the process, what upstream delivers, which shards want it
+//	class.go       what topics under a pattern have in common; topic.go: a topic, its history, its silence
 //	interest.go    what the shards want, held against what NATS is asked for
+//	delay.go       messages that are sent later
 //	shard.go       Shard: the subscribers of one event loop
-//	fanout.go      one message to its subscribers, in slices
-//	compress.go    its frame for those who read compressed ones
-//	subscriber.go  a connection as its shard sees it; backlog.go: one that reads too slowly
-//	command.go     what clients say; control.go: what they are answered
-//	nats.go        the upstream: the only file that knows nats.go
+//	fanout.go      the walk of one message over its subscribers, in slices; tier.go: at a slower pace
+//	batch.go       what has been gathered for each subscriber, and its write
+//	frame.go       a message and its frames; codec.go: how clients want them; compress.go: those that are compressed
+//	subscriber.go  a connection as its shard sees it; backlog.go: one that reads too slowly; dirty.go: the topics it is owed
+//	command.go     what clients say; apply.go: what that does; control.go: what they are answered
+//	nats.go        the upstream
+//	stream.go      a reader of JetStream streams; streamfeed.go: one behind a class; park.go: commands that wait for it
+//
+// Only nats.go and stream.go know the library nats.go.
 //
 // # Rules
 //
@@ -26,6 +32,15 @@
 //
 // A subscriber and a topic know each other by position, both ways, so that leaving costs the subscriber's own topics and
 // never a search through a topic of a million subscribers.
+//
+// A drain first gathers: it walks every message over its subscribers, which costs some nanoseconds each, and only then
+// writes to each of them what has come together, which costs microseconds. Subscribers that are owed the same messages share
+// the bytes that are written: what has been gathered for one is a path in a tree of messages, and the walk of a message takes
+// all who stand at the same place to the same next place. Messages that come while the writes go on are gathered between
+// slices, so those who have not had their turn get them with the same write, and nobody waits for a batch to be full.
+//
+// A sequence counts all messages of the hub, not those of a topic, so that one cursor tells where a client stands in
+// many topics, as it does with a stream.
 //
 // A message is not compressed when it comes, but when the first subscriber with a window is to be written to: what nobody
 // wants compressed costs nothing. A payload that fits into all windows in question makes one frame for all of them.

@@ -106,6 +106,7 @@ func NewHub(cfg Config) *Hub {
 	}
 	setDefault(&cfg.Shards, 1)
 	setDefault(&cfg.MaxTopics, 1_000_000)
+	cfg.MaxTopics = min(cfg.MaxTopics, maxTopicID)
 	setDefault(&cfg.MaxTopicsPerConnection, 1024)
 	setDefault(&cfg.MaxTopicLength, 255)
 	setDefault(&cfg.MaxTopicTokens, 16)

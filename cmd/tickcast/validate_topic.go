@@ -13,6 +13,7 @@ import (
 
 // topics demands classes of topics that make sense, each of which is the first to fit some topic.
 func (v *validation) topics(c *Config, maxLength int) {
+	rates := make(map[string]bool)
 	for i := range c.Topics {
 		t := &c.Topics[i]
 		v.of = topicName(i, t.Match)
@@ -25,6 +26,12 @@ func (v *validation) topics(c *Config, maxLength int) {
 		}
 		v.oneOf(at("mode"), t.Mode, "last", "all")
 		v.rates(at("rates"), t)
+		for _, rate := range t.Rates {
+			rates[rate] = true
+		}
+		if len(rates) > broadcast.MaxRates {
+			v.bad(at("rates"), "brings the different rates of all classes to %d, of %d at most", len(rates), broadcast.MaxRates)
+		}
 		v.oneOf(at("snapshot"), t.Snapshot, "none", "memory", "jetstream")
 		if t.Snapshot == "jetstream" {
 			v.fromJetStream(at("snapshot"), t, &c.NATS)
