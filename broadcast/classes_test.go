@@ -367,6 +367,7 @@ func TestSilentTopicIsStale(t *testing.T) {
 		subscribe(s, out, 0, "px.A", "", "")
 		step := func(want ...string) {
 			t.Helper()
+			synctest.Wait()
 			drainAll(s)
 			if got := out.take(t, 0); !slices.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)
