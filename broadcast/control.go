@@ -124,7 +124,11 @@ func (h *Hub) epochOf(c *class) string {
 	return *h.epoch.Load()
 }
 
+// cursor returns a position in c's topics; "" while it is not known which stream they come from.
 func (h *Hub) cursor(c *class, seq uint64) string {
+	if c.stream != nil && c.stream.epoch.Load() == nil {
+		return ""
+	}
 	return h.epochOf(c) + ":" + strconv.FormatUint(seq, 10)
 }
 

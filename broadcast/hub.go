@@ -263,7 +263,7 @@ func (h *Hub) accept(t *topic, d delivery, data []byte) []*Shard {
 	if t.since > seq { // it was not known what came before
 		t.since = seq - 1
 	}
-	if t.told != nil {
+	if t.told.Load() != nil {
 		h.tell(t, kindFresh, "")
 	}
 	if l := t.class.silent; l != nil {

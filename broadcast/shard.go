@@ -282,9 +282,9 @@ func (s *Shard) changeRate(slot uint32, sub *subscriber, k uint32, rate uint8) (
 	return f, nil
 }
 
-// begin has t start with the newest message that the hub knows, which may be nil.
+// begin has t start with the newest message that the hub knows, which may be nil, and with whether it is stale.
 func (t *shardTopic) begin(newest *Message) {
-	t.newest = newest
+	t.newest, t.state = newest, t.topic.told.Load()
 	if newest != nil {
 		t.at = newest.seq
 	}

@@ -434,6 +434,9 @@ func (s *streamFeed) loaded(l *load, newest, missed []streamMessage, whole bool)
 	}
 	if t := l.topic; t != nil && t.loading == l {
 		t.loading = nil
+		if !whole && !s.ok {
+			h.tell(t, kindStale, "upstream")
+		}
 		if whole && t.seq == 0 {
 			t.since = s.from // nothing is there, and what comes is known of
 		}

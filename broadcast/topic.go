@@ -26,12 +26,12 @@ type topic struct {
 	former    string     // the subject of the owner before, whose last copies count as well
 	targets   []*Shard   // who wants it; replaced, never changed in place
 	targetsAt uint64     // Hub.patternAt when owner, former and targets were worked out; 0 = work them out
-	told      *Message   // stale, as subscribers were told last; nil = fresh
 	heard     silentLink // with Class.StaleAfter
 
 	loading *load // of a stream's topic: what the stream holds of it is on its way; nil = it is here
 
-	ended atomic.Bool // the hub has forgotten it; id may be another topic's
+	told  atomic.Pointer[Message] // stale, as subscribers were told last; nil = fresh. Stored with Hub.mu held
+	ended atomic.Bool             // the hub has forgotten it; id may be another topic's
 }
 
 // A kept message is one of a topic's history.
@@ -193,15 +193,15 @@ func (h *Hub) silence(now int64) (next int64) {
 // h.mu is held.
 func (h *Hub) tell(t *topic, kind messageKind, why string) []*Shard {
 	switch {
-	case kind == kindStale && t.told != nil, kind == kindFresh && t.told == nil:
+	case kind == kindStale && t.told.Load() != nil, kind == kindFresh && t.told.Load() == nil:
 		return nil
 	}
 	m := newTold(t, kind, why)
 	switch kind {
 	case kindStale:
-		t.told = m
+		t.told.Store(m)
 	case kindFresh:
-		t.told = nil
+		t.told.Store(nil)
 	case kindGap, kindRestart:
 		h.stats.gaps.Add(1)
 	}
