@@ -127,6 +127,9 @@ func TestOneContinuationHoweverManyTicks(t *testing.T) {
 // A million times this, and what the shard and gnet hold, is the memory of a million idle clients; a size class of the
 // allocator does not matter, since they lie in chunks. Two 64-byte cache lines hold what a write touches.
 func TestSizeOfConn(t *testing.T) {
+	if c := (conn{}); unsafe.Offsetof(c.fd)/16 != unsafe.Offsetof(c.flags)/16 || unsafe.Sizeof(c)%16 != 0 {
+		t.Error("what a delivery needs of a connection may be in two cache lines")
+	}
 	if n := unsafe.Sizeof(conn{}); n > 80 {
 		t.Errorf("%d bytes", n)
 	}

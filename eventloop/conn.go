@@ -14,15 +14,16 @@ type conn struct {
 	decoder wsproto.Decoder // of what comes after the upgrade
 	aside   *aside          // nil = nothing, as nearly always
 	slot    uint32          // its place in the loop, and its name at the shard
-	fd      int32
 
 	// The timer wheel: see timers.go. Times are in ticks since the engine's start.
 	next, prev uint32 // neighbours in the bucket: slot+1, 0 = none
 	due        uint32 // when the timer fires
 	since      uint32 // when the state was entered
 	heard      uint32 // when the last byte came
-	sent       uint32 // when the last frame left
 
+	// What a delivery needs is in the last 16 of the 80 bytes, which are always within one cache line.
+	fd     int32
+	sent   uint32 // when the last frame left; a tick as well
 	bucket uint16 // of the wheel; noBucket = in none
 	queued uint16 // answers that were given to gnet while it had bytes waiting
 	code   wsproto.StatusCode
