@@ -118,6 +118,7 @@ func (s *Shard) applySub(slot uint32, c *Command) error {
 func (s *Shard) take(slot uint32, a *subscription) {
 	sub := s.subs.at(slot)
 	s.owed = s.owed[:0]
+	sub.expect(min(len(a.c.Topics), s.hub.cfg.MaxTopicsPerConnection))
 	for _, name := range a.c.Topics {
 		f, added, err := s.trySubscribe(slot, sub, name, a.rate)
 		if err != nil {
@@ -126,6 +127,7 @@ func (s *Shard) take(slot uint32, a *subscription) {
 		}
 		s.resume(slot, a, f, added)
 	}
+	sub.fit()
 	s.stats.errors.Add(uint64(len(a.ack.Errors)))
 	if sub.codec == CodecRaw {
 		s.answerRaw(slot, a)

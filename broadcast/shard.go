@@ -239,7 +239,7 @@ func (s *Shard) subscribe(slot uint32, sub *subscriber, name string, rate uint8)
 // enterFilter makes sub, in slot, one of f's subscribers.
 func (s *Shard) enterFilter(slot uint32, sub *subscriber, f *filter) {
 	k := sub.add(entry{filter: f.index, position: uint32(len(f.places))})
-	f.places = append(f.places, place{slot: slot, entry: k})
+	f.places = append(roomier(f.places), place{slot: slot, entry: k})
 	sub.flags |= flagSubscribed
 	s.held++
 	s.stats.subscriptions.Store(s.held)
@@ -389,18 +389,10 @@ func (s *Shard) drop(slot uint32, sub *subscriber, k uint32) {
 		f.places[e.position] = p
 		s.subs.at(p.slot).at(p.entry).position = e.position
 	}
-	f.places = shrink(f.places[:last])
+	f.places = shrunk(f.places[:last])
 	if last == 0 {
 		s.removeFilter(f)
 	}
-}
-
-// shrink gives back the room of a list that has lost most of its places.
-func shrink(p []place) []place {
-	if cap(p) >= 64 && len(p) < cap(p)/4 {
-		return append(make([]place, 0, cap(p)/2), p...)
-	}
-	return p
 }
 
 // compact closes the holes that a fan-out left in f, and ends f if nothing else is there.
@@ -418,7 +410,7 @@ func (s *Shard) compact(f *filter) {
 		}
 		kept = append(kept, p)
 	}
-	f.places, f.holes = shrink(kept), 0
+	f.places, f.holes = shrunk(kept), 0
 	if len(kept) == 0 {
 		s.removeFilter(f)
 	}

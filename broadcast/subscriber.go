@@ -1,5 +1,7 @@
 package broadcast
 
+import "slices"
+
 // A subscriber is a connection as its shard sees it. There may be a million: 40 bytes, and nothing else on the heap while
 // it holds one subscription and reads what it is sent.
 type subscriber struct {
@@ -62,13 +64,50 @@ func (s *subscriber) add(e entry) uint32 {
 	case k == 0:
 		s.first = e
 	case s.more == nil:
-		more := make([]entry, 1, 3)
-		more[0] = e
-		s.more = &more
+		s.more = &[]entry{e}
 	default:
-		*s.more = append(*s.more, e)
+		*s.more = append(roomier(*s.more), e)
 	}
 	return k
+}
+
+// expect makes room for the first n subscriptions at once: a client's first command often names all that it will ever hold, and
+// the list then takes no more than it needs and leaves no shorter ones behind.
+func (s *subscriber) expect(n int) {
+	if s.n == 0 && n > 2 {
+		more := slices.Grow([]entry(nil), n-1)
+		s.more = &more
+	}
+}
+
+// fit gives back the room that was expected and not needed.
+func (s *subscriber) fit() {
+	switch {
+	case s.more == nil:
+	case s.n < 2:
+		s.more = nil
+	default:
+		*s.more = shrunk(*s.more)
+	}
+}
+
+// roomier returns list with room for one more at least. It grows by an eighth, where append would double it or add a
+// quarter: there are as many lists as clients and topics, all of them together are most of what a shard holds, and they grow
+// seldom. What the allocator rounds up is used.
+func roomier[T any](list []T) []T {
+	n := len(list)
+	if n < cap(list) {
+		return list
+	}
+	return append(slices.Grow([]T(nil), n+n/8+1), list...)
+}
+
+// shrunk returns list without the room that it had when it was much longer.
+func shrunk[T any](list []T) []T {
+	if n := len(list); cap(list) >= 16 && n < cap(list)/2 {
+		return append(slices.Grow([]T(nil), n+n/8), list...)
+	}
+	return list
 }
 
 // remove takes entry k out. The last entry moves to k: its filter must be told if moved is true.
@@ -82,11 +121,9 @@ func (s *subscriber) remove(k uint32) (moved bool) {
 		s.first = entry{}
 	} else {
 		*s.more = (*s.more)[:last-1]
-		if last == 1 {
-			s.more = nil
-		}
 	}
 	s.n = last
+	s.fit()
 	return moved
 }
 
