@@ -1,0 +1,84 @@
+package broadcast
+
+import (
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"tickcast/wsproto"
+)
+
+// An audience is a shape of what clients subscribe to.
+type audience struct {
+	name    string
+	clients uint32
+	topics  func(slot uint32) []string
+}
+
+// numbered returns topics of a name and the numbers of a run of n that begins with first.
+func numbered(name string, first, n uint32) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = name + strconv.Itoa(int(first)+i)
+	}
+	return list
+}
+
+var audiences = []audience{
+	{"one-topic", 1_000_000, func(uint32) []string { return []string{"px.A"} }},
+	{"own-topic", 1_000_000, func(slot uint32) []string { return numbered("px.T", slot, 1) }},
+	{"hundred-topics", 20_000, func(slot uint32) []string { return numbered("px.T", slot%200, 100) }},
+}
+
+// BenchmarkTables measures what one shard and the hub hold for subscriptions alone, without connections, and how long
+// one client's Leave takes among so many: that must not grow with how many others hold the same.
+func BenchmarkTables(b *testing.B) {
+	defer func(was bool) { checkOwner = was }(checkOwner)
+	checkOwner = false // it takes longer than all the rest
+	for _, c := range audiences {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				c.measure(b)
+			}
+		})
+	}
+}
+
+func (c *audience) measure(b *testing.B) {
+	before := heapInUse()
+	s := NewHub(Config{Shards: 2, Subscribe: []string{">"}}).Shard(0)
+	s.Attach(deafOutlet{}, func() {})
+	for slot := range c.clients {
+		s.Join(slot, CodecJSON, 0)
+		s.Subscribe(slot, c.topics(slot), "", "")
+	}
+	held, joined := s.held, s.joined
+	bytes := heapInUse() - before
+	leaving := c.clients / 2 // the others stay, so that nobody leaves an empty table
+	begun := time.Now()
+	for i := range leaving {
+		s.Leave(2 * i)
+	}
+	each := time.Since(begun) / time.Duration(leaving)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(bytes)/float64(held), "B/subscription")
+	b.ReportMetric(float64(bytes)/float64(joined), "B/client")
+	b.ReportMetric(float64(each.Nanoseconds()), "ns/leave")
+	runtime.KeepAlive(s)
+}
+
+// heapInUse returns what the live objects of the heap take.
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what a sync.Pool held goes with the second
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A deafOutlet takes everything and keeps nothing.
+type deafOutlet struct{}
+
+func (deafOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) { return len(frames), true }
+func (deafOutlet) Close(uint32, wsproto.StatusCode, string)         {}
