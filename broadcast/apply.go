@@ -21,10 +21,10 @@ func (s *Shard) Apply(slot uint32, message []byte) {
 	}
 	c, err := ParseCommand(message)
 	if err == nil {
-		err = s.apply(slot, &c)
+		err = s.apply(slot, c)
 	}
 	if err != nil {
-		s.fail(slot, &c, err)
+		s.fail(slot, c, err)
 	}
 }
 
@@ -149,7 +149,8 @@ func (s *Shard) resume(slot uint32, a *subscription, f *filter, added bool) {
 				s.skip(s.subs.at(slot), t)
 			}
 		}
-		entry.Recovered = &recovered
+		told := recovered // a variable of its own, which is on the heap only where there is a cursor
+		entry.Recovered = &told
 	}
 	a.ack.Topics = append(a.ack.Topics, entry)
 	if (added || a.from != nil) && !recovered {
@@ -251,7 +252,7 @@ func (s *Shard) catchUp(slot uint32, a *subscription) {
 	}
 	b, behind := sub.backlog, sub.backlog != nil
 	if !behind {
-		b = new(backlog)
+		b = s.spareBacklog()
 	}
 	slices.SortFunc(a.replay, func(x, y *Message) int { return cmp.Compare(x.seq, y.seq) }) // of several topics
 	for _, m := range slices.CompactFunc(a.replay, func(x, y *Message) bool { return x == y }) {
@@ -268,7 +269,7 @@ func (s *Shard) catchUp(slot uint32, a *subscription) {
 	}
 	s.owed = clearOf(s.owed)
 	if !behind && (b.dirty.len() > 0 || len(b.queue) > 0) {
-		sub.backlog = b
+		s.spare, sub.backlog = nil, b
 		s.Writable(slot) // the socket is empty: it takes them at once, or what it can
 	}
 }

@@ -16,6 +16,16 @@ type queued struct {
 	how dirtMark
 }
 
+// spareBacklog returns an empty backlog, the same each time until it becomes a client's: most clients that subscribe are owed
+// nothing, and what a ramp of them leaves behind among what stays is never given back.
+func (s *Shard) spareBacklog() *backlog {
+	if s.spare == nil {
+		s.spare = new(backlog)
+	}
+	*s.spare = backlog{}
+	return s.spare
+}
+
 // queuedCost is what a queued message costs beyond its bytes, which are shared: its place in the queue.
 const queuedCost = 16
 

@@ -54,9 +54,9 @@ const maxID = 64
 
 // ParseCommand reads a client's message. The error is a *CommandError with code 107; the command's ID is then set as far
 // as it could be read, so that the answer can name it. Fields that are not known are ignored.
-func ParseCommand(b []byte) (Command, error) {
-	var c Command
-	if err := json.Unmarshal(b, &c); err != nil {
+func ParseCommand(b []byte) (*Command, error) {
+	c := new(Command)
+	if err := json.Unmarshal(b, c); err != nil {
 		id := c.ID
 		if !validID(id) {
 			id = nil
@@ -65,18 +65,18 @@ func ParseCommand(b []byte) (Command, error) {
 		var kind *json.UnmarshalTypeError
 		switch {
 		case errors.As(err, &syntax):
-			return Command{ID: id}, badRequest("not JSON at byte %d", syntax.Offset)
+			return &Command{ID: id}, badRequest("not JSON at byte %d", syntax.Offset)
 		case errors.As(err, &kind) && kind.Field != "":
-			return Command{ID: id}, badRequest("%q must not be a %s", kind.Field, kind.Value)
+			return &Command{ID: id}, badRequest("%q must not be a %s", kind.Field, kind.Value)
 		default:
-			return Command{ID: id}, badRequest("not a JSON object")
+			return &Command{ID: id}, badRequest("not a JSON object")
 		}
 	}
 	if bytes.Equal(c.ID, []byte("null")) {
 		c.ID = nil
 	}
 	if !validID(c.ID) {
-		return Command{}, badRequest("id must be a number or a string of at most %d bytes", maxID)
+		return &Command{}, badRequest("id must be a number or a string of at most %d bytes", maxID)
 	}
 	if c.Op == "" {
 		return c, badRequest("no op")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"tickcast/wsproto"
@@ -18,17 +19,39 @@ var (
 	staleFrame = textFrame([]byte(`{"op":"stale","topics":[">"],"why":"upstream disconnected"}`))
 )
 
-func textFrame(payload []byte) []byte { return wsproto.AppendFrame(nil, wsproto.OpText, payload) }
+func textFrame(payload []byte) []byte {
+	const header = 10 // the longest of a server
+	return wsproto.AppendFrame(make([]byte, 0, header+len(payload)), wsproto.OpText, payload)
+}
 
-// jsonFrame frames v, which always can be marshalled.
+// A framer writes JSON. Its buffer and its encoder would be most of the garbage of an answer.
+type framer struct {
+	b bytes.Buffer
+	e *json.Encoder
+}
+
+var framers = sync.Pool{New: func() any {
+	f := new(framer)
+	f.e = json.NewEncoder(&f.b)
+	f.e.SetEscapeHTML(false) // topics may hold > and &
+	return f
+}}
+
+// framerBytes is how large a buffer may be to be used again.
+const framerBytes = 16 << 10
+
+// jsonFrame frames v, which always can be marshalled. Any goroutine may call it.
 func jsonFrame(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // topics may hold > and &
-	if err := e.Encode(v); err != nil {
+	f := framers.Get().(*framer)
+	f.b.Reset()
+	if err := f.e.Encode(v); err != nil { // an encoder that has failed is not used again
 		return errFrame(nil, &CommandError{CodeInternal, "internal error"})
 	}
-	return textFrame(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	frame := textFrame(bytes.TrimSuffix(f.b.Bytes(), []byte("\n")))
+	if f.b.Cap() <= framerBytes {
+		framers.Put(f)
+	}
+	return frame
 }
 
 func helloFrame(cfg Config) []byte {

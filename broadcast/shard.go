@@ -69,6 +69,7 @@ type Shard struct {
 	found    []*topic   // scratch
 	foundM   []*Message // scratch
 	packed   []byte     // scratch
+	spare    *backlog   // see spareBacklog; may be nil
 	owner    ownerCheck
 
 	tiers     []tier // by index into Hub.rates; the first is not used
