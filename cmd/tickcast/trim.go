@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"time"
 )
@@ -22,6 +23,7 @@ func (s *node) trim(ctx context.Context) error {
 			return nil
 		case now := <-ticker.C:
 			if t.due(s.engine.Connections(), now, after) {
+				runtime.GC() // what pools hold goes with the second collection
 				debug.FreeOSMemory()
 			}
 		}
