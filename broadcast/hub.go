@@ -333,7 +333,7 @@ func (h *Hub) addTopic(name string) *topic {
 	} else {
 		t.since = unknown
 	}
-	t.prefix = append(appendString([]byte(`{"t":`), name), `,"s":`...)
+	t.prefix = string(append(appendString([]byte(`{"t":`), name), `,"s":`...))
 	if n := len(h.free); n > 0 {
 		t.id = h.free[n-1]
 		h.free = h.free[:n-1]

@@ -45,12 +45,12 @@ type feed struct {
 	stream  *streamFeed // immutable; not nil: no subscription, but a stream that is read
 
 	// Guarded by Hub.mu.
-	users  int    // interests
-	live   int    // of these, those that somebody wants now
+	users  int32  // interests
+	live   int32  // of these, those that somebody wants now
+	turn   uint64 // Hub.turns when it was asked: earlier ones bring messages already
 	asked  bool   // upstream is, or is being, subscribed to it
 	denied bool   // NATS does not let this server have it: it brings nothing
 	ended  bool   // and unsubscribed from, or about to be
-	turn   uint64 // Hub.turns when it was asked: earlier ones bring messages already
 	queued bool   // in Hub.changed
 }
 

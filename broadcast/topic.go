@@ -6,32 +6,34 @@ import (
 	"time"
 )
 
-// A topic is one subject that somebody wants, or wanted within the linger.
+// A topic is one subject that somebody wants, or wanted within the linger. There may be a million: 208 bytes, a size class.
 type topic struct {
 	// Immutable.
 	name    string
 	subject string // of NATS
 	class   *class
+	prefix  string // {"t":"px.AAPL","s":
 	id      uint32 // index into Shard.byID; dense, reused after the topic's end
-	prefix  []byte // {"t":"px.AAPL","s":
+
+	// Any goroutine. Beside id, where it takes no room.
+	ended atomic.Bool // the hub has forgotten it; id may be another topic's
 
 	// Guarded by Hub.mu.
 	birth     uint64 // no message of the topic before this sequence is known of
 	seq       uint64 // of the newest; birth before the first
 	newest    *Message
-	since     uint64     // history holds every message after this one
-	history   []*kept    // the oldest first
-	exact     *interest  // the interest in this very name, if any
-	owner     *feed      // whose copies count; see doc.go
-	former    string     // the subject of the owner before, whose last copies count as well
-	targets   []*Shard   // who wants it; replaced, never changed in place
-	targetsAt uint64     // Hub.patternAt when owner, former and targets were worked out; 0 = work them out
-	heard     silentLink // with Class.StaleAfter
+	since     uint64      // history holds every message after this one
+	history   []*kept     // the oldest first
+	exact     *interest   // the interest in this very name, if any
+	owner     *feed       // whose copies count; see doc.go
+	former    string      // the subject of the owner before, whose last copies count as well
+	targets   []*Shard    // who wants it; replaced, never changed in place
+	targetsAt uint64      // Hub.patternAt when owner, former and targets were worked out; 0 = work them out
+	heard     *silentLink // nil without Class.StaleAfter
 
 	loading *load // of a stream's topic: what the stream holds of it is on its way; nil = it is here
 
-	told  atomic.Pointer[Message] // stale, as subscribers were told last; nil = fresh. Stored with Hub.mu held
-	ended atomic.Bool             // the hub has forgotten it; id may be another topic's
+	told atomic.Pointer[Message] // stale, as subscribers were told last; nil = fresh. Stored with Hub.mu held
 }
 
 // A kept message is one of a topic's history.
@@ -140,7 +142,10 @@ type silentLink struct {
 // touch moves t to the end: it was heard now.
 func (l *silenceList) touch(t *topic, now int64) {
 	l.remove(t)
-	t.heard = silentLink{prev: l.last, at: now, listed: true}
+	if t.heard == nil {
+		t.heard = new(silentLink)
+	}
+	*t.heard = silentLink{prev: l.last, at: now, listed: true}
 	if l.last != nil {
 		l.last.heard.next = t
 	} else {
@@ -151,7 +156,7 @@ func (l *silenceList) touch(t *topic, now int64) {
 
 // remove takes t out, if it is there.
 func (l *silenceList) remove(t *topic) {
-	if !t.heard.listed {
+	if t.heard == nil || !t.heard.listed {
 		return
 	}
 	if t.heard.prev != nil {
@@ -164,7 +169,7 @@ func (l *silenceList) remove(t *topic) {
 	} else {
 		l.last = t.heard.prev
 	}
-	t.heard = silentLink{}
+	*t.heard = silentLink{}
 }
 
 // silence calls every topic stale that was silent for too long, and returns when the next one may be.
