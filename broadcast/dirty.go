@@ -76,7 +76,7 @@ func (d *dirtySet) pop(n int) {
 	switch {
 	case d.len() == 0:
 		d.list, d.head, d.table = d.list[:0], 0, nil
-	case int(d.head) > 3*len(d.list)/4 && d.table != nil:
+	case int(d.head) > 3*len(d.list)/4 && (d.table != nil || d.head > 4*dirtyScan):
 		d.rebuild()
 	}
 }

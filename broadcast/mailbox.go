@@ -45,6 +45,13 @@ func (b *mailbox) post(m *Message) {
 		b.newest = make(map[mailboxKey]*Message)
 	}
 	key := mailboxKey{m.topic, sortOf(m.kind)}
+	switch old := b.newest[mailboxKey{m.topic, kindData}]; {
+	case m.kind == kindRestart && old != nil: // of the sequences before
+		delete(b.newest, mailboxKey{m.topic, kindData})
+		b.replaced++
+	case m.kind == kindGap && b.newest[key] != nil && b.newest[key].kind == kindRestart: // it says more
+		return
+	}
 	if b.newest[key] != nil && m.kind == kindData {
 		b.replaced++
 	}

@@ -56,13 +56,15 @@ func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
 
 // retryParked goes on with the commands whose streams have answered.
 func (s *Shard) retryParked() {
-	for i := 0; i < len(s.parked); {
-		p := s.parked[i]
+	var ready []*parked // taken out first: whoever leaves meanwhile changes the list
+	s.parked = slices.DeleteFunc(s.parked, func(p *parked) bool {
 		if !p.ready.Load() {
-			i++
-			continue
+			return false
 		}
-		s.parked = slices.Delete(s.parked, i, i+1)
+		ready = append(ready, p)
+		return true
+	})
+	for _, p := range ready {
 		s.flush(p.slot)
 		if s.subs.at(p.slot).flags&flagJoined != 0 {
 			if again, _ := s.park(p.slot, p.sub); !again { // what was loaded first may show that more has to be

@@ -68,6 +68,11 @@ func (h *Hub) keep(t *topic, m *Message) {
 			h.dropOldest(t)
 		}
 	}
+	h.boundHistory()
+}
+
+// boundHistory drops the oldest messages until all histories together are within their bound. h.mu is held.
+func (h *Hub) boundHistory() {
 	for h.kept.bytes > h.kept.most {
 		h.dropOldest(h.kept.all.Front().Value.(*topic))
 	}
@@ -128,6 +133,7 @@ func (h *Hub) merge(t *topic, after uint64, list []*Message) {
 	}
 	t.history = append(front, have...)
 	t.since = min(t.since, after)
+	h.boundHistory()
 }
 
 // A silenceList holds the topics of a class that may fall silent, the one that was heard the longest ago first.
