@@ -147,6 +147,7 @@ func (s *Shard) resume(slot uint32, a *subscription, f *filter, added bool) {
 			a.replay = append(a.replay, missed...)
 			for _, t := range f.matched() {
 				s.skip(s.subs.at(slot), t)
+				s.has(slot, t)
 			}
 		}
 		told := recovered // a variable of its own, which is on the heap only where there is a cursor
@@ -155,9 +156,6 @@ func (s *Shard) resume(slot uint32, a *subscription, f *filter, added bool) {
 	a.ack.Topics = append(a.ack.Topics, entry)
 	if (added || a.from != nil) && !recovered {
 		a.fresh = append(a.fresh, f)
-	}
-	if added {
-		s.came(f, slot)
 	}
 }
 
@@ -264,7 +262,7 @@ func (s *Shard) catchUp(slot uint32, a *subscription) {
 	}
 	for _, f := range a.fresh {
 		for _, t := range f.matched() {
-			s.oweSnapshot(sub, b, t)
+			s.oweSnapshot(slot, sub, b, t)
 		}
 	}
 	s.owed = clearOf(s.owed)

@@ -9,6 +9,7 @@ type backlog struct {
 	bytes     int      // of queue
 	allowed   int      // bytes beyond Config.QueueBytes: of a history that was asked for
 	conflated uint64   // messages that a newer one replaced; told with lag
+	listed    bool     // in Shard.slow
 }
 
 type queued struct {
@@ -54,7 +55,7 @@ func (s *Shard) enqueue(slot uint32, sub *subscriber, m *Message, how dirtMark) 
 		s.closeSlow(slot, sub, m)
 		return
 	}
-	if len(b.queue) == 0 {
+	if !b.listed {
 		s.listSlow(slot, b)
 	}
 	b.queue = append(b.queue, queued{m, how})
@@ -75,13 +76,14 @@ func (s *Shard) listSlow(slot uint32, b *backlog) {
 	if len(s.slow) == cap(s.slow) { // before it grows, those who have caught up are taken out
 		live := s.slow[:0]
 		for _, c := range s.slow {
-			if len(c.b.queue) > 0 {
+			if c.b.listed = len(c.b.queue) > 0; c.b.listed {
 				live = append(live, c)
 			}
 		}
 		clear(s.slow[len(live):])
 		s.slow = live
 	}
+	b.listed = true
 	s.slow = append(s.slow, slowClient{slot, b})
 }
 
@@ -89,6 +91,7 @@ func (s *Shard) listSlow(slot uint32, b *backlog) {
 func (s *Shard) shed() {
 	for len(s.slow) > 0 {
 		c := s.slow[0]
+		c.b.listed = false
 		s.slow = s.slow[1:]
 		if sub := s.subs.at(c.slot); sub.backlog == c.b && len(c.b.queue) > 0 {
 			s.stats.shed.Add(1)
@@ -112,6 +115,7 @@ func (s *Shard) release(b *backlog) {
 	s.hub.queued.Add(int64(-b.bytes))
 	b.queue, b.bytes = nil, 0
 	for len(s.slow) > 0 && len(s.slow[0].b.queue) == 0 { // whose queue is empty by now
+		s.slow[0].b.listed = false
 		s.slow = s.slow[1:]
 	}
 	if len(s.slow) == 0 {
@@ -207,6 +211,7 @@ func (s *Shard) writeDirty(slot uint32, sub *subscriber, b *backlog) bool {
 		id, bits := b.dirty.at(i)
 		if t := s.byID[id]; bits&(bitUpdate|bitSnap) != 0 {
 			s.delivered++
+			s.has(slot, t)
 			if s.skip(sub, t) { // the message owed is replaced by that of the fan-out under way
 				b.conflated++
 				s.conflated++
@@ -266,10 +271,11 @@ func (s *Shard) write(slot uint32, frame []byte) bool {
 }
 
 // oweSnapshot notes that t's newest message, if any, is owed to sub as a snapshot, and that it is stale if it is.
-func (s *Shard) oweSnapshot(sub *subscriber, b *backlog, t *shardTopic) {
+func (s *Shard) oweSnapshot(slot uint32, sub *subscriber, b *backlog, t *shardTopic) {
 	if m := t.newest; m != nil && t.topic.class.Snapshot != SnapshotNone {
 		b.replay(s, m, dirtSnap)
 		s.skip(sub, t)
+		s.has(slot, t)
 	}
 	if t.state != nil && t.state.kind == kindStale {
 		b.dirty.mark(t.topic.id, dirtState)

@@ -51,8 +51,8 @@ func (s *Shard) begin(m *Message) {
 	}
 	t := s.topicOf(m.topic)
 	if t == nil && s.wild.n > 0 && !m.topic.ended.Load() { // of an ended topic the id may be another's
-		t = s.addTopic(m.topic)
-		s.tidy(t) // unless a pattern matches
+		s.tidy(s.addTopic(m.topic)) // it stays if a pattern matches
+		t = s.topicOf(m.topic)
 	}
 	switch {
 	case t == nil:
@@ -62,16 +62,14 @@ func (s *Shard) begin(m *Message) {
 		t.state = m
 	case m.kind == kindGap:
 	case m.kind == kindRestart:
-		t.newest, t.at = nil, 0
+		t.newest, t.at, t.recent = nil, 0, nil
 	case m.seq <= t.at: // it came with the snapshot
 		s.done(m)
 		return
 	case m.prev > t.at && m.topic.class.Mode == ModeAll && s.mend(t, m): // others go first
 		return
 	default:
-		t.newest, t.at = m, m.seq
-		s.serial++
-		t.serial = s.serial
+		t.newest, t.at, t.recent = m, m.seq, nil
 		s.markTiers(t)
 	}
 	s.walk(m, t, 0)
@@ -246,6 +244,7 @@ func (s *Shard) finish() {
 	f.holed = clearOf(f.holed)
 	if f.tier == 0 {
 		s.batch.ends = append(s.batch.ends, batchEnd{m, s.batch.ring.tail})
+		s.written() // nobody may have a turn
 	}
 }
 

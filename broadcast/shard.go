@@ -2,6 +2,7 @@ package broadcast
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,6 @@ type Shard struct {
 	batch    batch
 	queue    []*Message // taken from the mailbox, to be delivered
 	next     int        // index into queue
-	serial   uint64     // grows with each update that is delivered
 	flushAt  int64      // when the batch may be written, by the hub's clock
 	greeting [][]byte   // scratch
 	path     []*Message // scratch
@@ -99,7 +99,6 @@ type filter struct {
 	holes  int           // vacant ones among places
 	topic  *shardTopic   // of that name; nil for a pattern
 	topics []*shardTopic // that the pattern matches, as far as they are known; nil for a subject
-	recent []recentSlot  // see tier
 }
 
 // A shardTopic is a topic as far as its shard needs it to deliver.
@@ -108,10 +107,10 @@ type shardTopic struct {
 	newest *Message  // the last one delivered, or the snapshot that came with the interest; may be nil
 	state  *Message  // stale or fresh, as told last; nil = never told
 	at     uint64    // the sequence of the last message delivered, or what there was when the interest began
-	serial uint64    // Shard.serial of newest
 	exact  *filter   // the filter of that very name without a rate; may be nil
 	more   []*filter // the patterns that match, and the filters with a rate
 	dirty  uint16    // tiers that owe newest, by bit
+	recent []uint32  // slots of subscribers that have it before these turns
 }
 
 type shardStats struct {
@@ -273,13 +272,13 @@ func (s *Shard) changeRate(slot uint32, sub *subscriber, k uint32, rate uint8) (
 		}
 	}
 	for _, t := range old.matched() {
-		if t.dirty&(1<<old.tier) != 0 && !old.isRecent(slot, t) || s.fanout.tier == old.tier && s.unvisited(sub, t) {
+		if !s.upToDate(sub, t) && !slices.Contains(t.recent, slot) {
 			s.owed = append(s.owed, t)
 		}
+		s.has(slot, t)
 	}
 	s.drop(slot, sub, k)
 	s.enterFilter(slot, sub, f)
-	s.came(f, slot)
 	return f, nil
 }
 
@@ -329,6 +328,11 @@ func (s *Shard) unsubscribe(slot uint32, sub *subscriber, name string) bool {
 	k, held := s.entryOf(sub, name)
 	if !held {
 		return false
+	}
+	for _, t := range s.filters[sub.at(k).filter].matched() {
+		if t.dirty != 0 && s.upToDate(sub, t) { // a slower filter may be left
+			s.has(slot, t)
+		}
 	}
 	s.drop(slot, sub, k)
 	if b := sub.backlog; b != nil { // nothing more is owed of what only this filter matched

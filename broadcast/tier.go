@@ -1,22 +1,16 @@
 package broadcast
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A tier is a slower pace that a shard sends topics at. All its topics have their turn at the same time, at every multiple of
 // the rate, so that a subscriber of many gets them in one write. A topic that has not changed is left out.
 type tier struct {
-	rate   int64         // nanoseconds
-	dirty  []*shardTopic // changed since the last turn
-	due    int64         // the next turn, by the hub's clock; 0 = nothing is dirty
-	left   int           // topics whose turn has come and has not begun
-	began  uint64        // Shard.serial at the last turn
-	recent []*filter     // that have recent subscribers
-}
-
-// A recentSlot is a subscriber that came to a filter with a rate, and has what was the newest then.
-type recentSlot struct {
-	slot uint32
-	at   uint64 // Shard.serial
+	rate  int64         // nanoseconds
+	dirty []*shardTopic // changed since the last turn
+	due   int64         // the next turn, by the hub's clock; 0 = nothing is dirty
 }
 
 // markTiers notes that t has changed, for the rates that somebody has asked for.
@@ -38,7 +32,7 @@ func (s *Shard) markTiers(t *shardTopic) {
 	}
 }
 
-// turns puts the topics of the tiers that are due into tierQueue.
+// turns puts the topics of the tiers that are due into tierQueue, and sets the alarm for what is not due yet.
 func (s *Shard) turns() {
 	if s.alarmAt == 0 {
 		return
@@ -46,6 +40,9 @@ func (s *Shard) turns() {
 	now := s.hub.nanotime()
 	if s.alarmAt <= now {
 		s.alarmAt = 0
+		if s.flushAt > now && !s.batch.ring.empty() {
+			s.wakeAt(s.flushAt)
+		}
 	}
 	for i := range s.tiers {
 		k := &s.tiers[i]
@@ -57,8 +54,6 @@ func (s *Shard) turns() {
 			for _, t := range k.dirty {
 				s.tierQueue = append(s.tierQueue, tierTurn{t, uint8(i)})
 			}
-			k.left += len(k.dirty)
-			k.began = s.serial
 			clear(k.dirty)
 			k.dirty, k.due = k.dirty[:0], 0
 		}
@@ -73,13 +68,9 @@ type tierTurn struct {
 
 // beginTurn starts the fan-out of a topic's newest message to a tier.
 func (s *Shard) beginTurn(j tierTurn) {
-	k := &s.tiers[j.tier]
 	j.t.dirty &^= 1 << j.tier
 	if j.t.newest != nil && s.topicOf(j.t.topic) == j.t {
 		s.walk(j.t.newest, j.t, j.tier)
-	}
-	if k.left--; k.left == 0 {
-		s.forgetRecent(k)
 	}
 }
 
@@ -97,56 +88,33 @@ func (s *Shard) wakeAt(at int64) {
 	}
 }
 
-// came notes that the subscriber in slot has come to f, which has a rate, and has the newest of what f matches.
-func (s *Shard) came(f *filter, slot uint32) {
-	if k := &s.tiers[f.tier]; f.tier == 0 || k.due == 0 && k.left == 0 {
-		return // nothing is on its way that it could get twice
+// has notes that the subscriber in slot has t's newest message, or is owed it, whatever turns are to come.
+func (s *Shard) has(slot uint32, t *shardTopic) {
+	if t.dirty != 0 {
+		t.recent = append(t.recent, slot)
 	}
-	if len(f.recent) == 0 {
-		s.tiers[f.tier].recent = append(s.tiers[f.tier].recent, f)
-	}
-	f.recent = append(f.recent, recentSlot{slot, s.serial})
 }
 
-// isRecent reports whether the subscriber in slot came to f since t changed.
-func (f *filter) isRecent(slot uint32, t *shardTopic) bool {
-	for _, r := range f.recent {
-		if r.slot == slot && r.at >= t.serial {
-			return true
-		}
-	}
-	return false
-}
-
-// passRecent has the fan-out that begins pass by those who have come since t changed: they have it.
+// passRecent has the turn that begins pass by those who have t's newest message.
 func (s *Shard) passRecent(t *shardTopic) {
-	for _, f := range s.fanout.lists {
-		for _, r := range f.recent {
-			if r.at >= t.serial {
-				s.subs.at(r.slot).visited = s.fanout.serial
-			}
-		}
+	for _, slot := range t.recent {
+		s.subs.at(slot).visited = s.fanout.serial
+	}
+	if t.dirty == 0 { // it was the last one
+		t.recent = nil
 	}
 }
 
-// forgetRecent forgets who came to filters with a rate before the last turn.
-func (s *Shard) forgetRecent(k *tier) {
-	kept := k.recent[:0]
-	for _, f := range k.recent {
-		later := f.recent[:0]
-		for _, r := range f.recent {
-			if r.at >= k.began {
-				later = append(later, r)
-			}
-		}
-		if f.recent = later; len(later) > 0 {
-			kept = append(kept, f)
-		} else {
-			f.recent = nil
+// upToDate reports whether sub, which holds t, has been sent t's newest message, or is owed it.
+func (s *Shard) upToDate(sub *subscriber, t *shardTopic) bool {
+	pace := uint8(0) // of the quickest of its filters
+	for k, found := uint32(0), false; k < sub.n; k++ {
+		f := s.filters[sub.at(k).filter]
+		if (f.topic == t || slices.Contains(t.more, f)) && (!found || s.hub.rates[f.tier] < s.hub.rates[pace]) {
+			pace, found = f.tier, true
 		}
 	}
-	clear(k.recent[len(kept):])
-	k.recent = kept
+	return t.dirty&(1<<pace) == 0 && !(s.fanout.tier == pace && s.unvisited(sub, t))
 }
 
 // holdsFaster reports whether sub holds another filter of t that brings its messages sooner than a tier does.
