@@ -284,11 +284,21 @@ func (n *NATS) Run(ctx context.Context) error {
 	return err
 }
 
+// publish hands m to the hub, unless it is what JetStream delivers to somebody's inbox: a pattern that begins with a wildcard
+// matches the inbox, but NATS names the subject in the stream, as if the message, which may be old, were published once more.
+func (c *natsConn) publish(m *nats.Msg) {
+	from := m.Sub.Subject
+	if strings.HasPrefix(m.Reply, "$JS.ACK.") && (from[0] == '>' || from[0] == '*') {
+		return
+	}
+	c.n.hub.publish(m.Subject, m.Data, from)
+}
+
 func (c *natsConn) receive(ctx context.Context) {
 	for {
 		select {
 		case m := <-c.messages:
-			c.n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
+			c.publish(m)
 			if len(c.messages) > cap(c.messages)/2 {
 				c.catchUp()
 			}
@@ -318,7 +328,7 @@ func (c *natsConn) catchUp() {
 	}
 	for _, m := range kept {
 		if m != nil {
-			c.n.hub.publish(m.Subject, m.Data, m.Sub.Subject)
+			c.publish(m)
 		}
 	}
 }

@@ -30,24 +30,18 @@ func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
 		return false, nil
 	}
 	p := &parked{slot: slot, shard: s.index, sub: a}
-	sub, waits := s.subs.at(slot), false
+	sub, waits, full := s.subs.at(slot), false, s.parkedOf(slot) >= mostParked
 	for _, name := range a.c.Topics {
-		if _, err := s.permitted(sub, name, a.rate); err == nil {
-			waits = s.hub.prepare(name, a, p) || waits
+		if _, err := s.permitted(sub, name, a.rate); err != nil || !s.hub.mayPrepare(name) {
+			continue
 		}
+		if full { // before a stream is asked: what is refused must cost nothing
+			return false, &CommandError{CodeTooMany, "too many requests: earlier ones wait for the stream"}
+		}
+		waits = s.hub.prepare(name, a, p) || waits
 	}
 	if !waits {
 		return false, nil
-	}
-	waiting := 0
-	for _, other := range s.parked {
-		if other.slot == slot {
-			waiting++
-		}
-	}
-	if waiting >= mostParked {
-		s.hub.release(p)
-		return false, &CommandError{CodeTooMany, "too many requests: earlier ones wait for the stream"}
 	}
 	sub.flags |= flagSubscribed // it has asked in time
 	s.parked = append(s.parked, p)
@@ -85,6 +79,22 @@ func (s *Shard) unpark(slot uint32) {
 			i++
 		}
 	}
+}
+
+// parkedOf returns how many commands of the client in slot wait.
+func (s *Shard) parkedOf(slot uint32) (n int) {
+	for _, p := range s.parked {
+		if p.slot == slot {
+			n++
+		}
+	}
+	return n
+}
+
+// mayPrepare reports whether a stream may be behind name.
+func (h *Hub) mayPrepare(name string) bool {
+	c := h.classOver(name)
+	return c == nil || c.stream != nil
 }
 
 // prepare has p wait for what the streams behind name have to say first, and reports whether that is anything.

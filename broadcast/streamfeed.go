@@ -161,6 +161,9 @@ func (r *streamReceiver) ready(after, last uint64) {
 	r.hub.mu.Lock()
 	r.from = after
 	r.last.Store(max(r.last.Load(), after))
+	if after > 0 { // else all of it comes through the consumer
+		r.reload()
+	}
 	r.hub.mu.Unlock()
 	close(r.placed)
 }
@@ -261,6 +264,25 @@ func (s *streamFeed) load(t *topic) {
 func (s *streamFeed) loadPattern(i *interest) {
 	if !s.class.Always {
 		i.loading = s.ask(&load{interest: i})
+	}
+}
+
+// reload asks once more for what was asked in vain while the stream was not there. h.mu is held.
+func (s *streamFeed) reload() {
+	for _, t := range s.hub.topics {
+		if t.class == s.class && t.since == unknown && t.loading == nil {
+			s.load(t)
+		}
+	}
+	for _, i := range s.hub.interests {
+		if i.topic != nil || i.since != unknown || i.loading != nil {
+			continue
+		}
+		for _, f := range i.feeds {
+			if f == &s.feed {
+				s.loadPattern(i)
+			}
+		}
 	}
 }
 
