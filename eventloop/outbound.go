@@ -155,6 +155,9 @@ const answerCost = 64
 
 // enqueue adds an answer to what gnet holds for c, which is behind.
 func (l *loop) enqueue(c *conn, frame []byte) {
+	if c.gc.OutboundBuffered() == 0 {
+		c.queued = 0 // all have gone since, the next sweep will see it
+	}
 	if !l.mayWait(c, len(frame)) {
 		l.endSlow(c, StatusSlowConsumer, "answers are not read")
 		return
