@@ -125,6 +125,10 @@ func (s *Shard) take(slot uint32, a *subscription) {
 			a.ack.fail(name, err)
 			continue
 		}
+		if b := sub.backlog; !added && a.from != nil && b != nil && len(b.queue) > 0 { // it would get them out of order, and once more each time
+			a.ack.fail(name, &CommandError{CodeTooMany, "too many requests: earlier messages still wait"})
+			continue
+		}
 		s.resume(slot, a, f, added)
 	}
 	sub.fit()
@@ -270,6 +274,9 @@ func (s *Shard) catchUp(slot uint32, a *subscription) {
 		s.spare, sub.backlog = nil, b
 		s.Writable(slot) // the socket is empty: it takes them at once, or what it can
 	}
+	if most := int64(s.hub.cfg.MemoryBudget); most > 0 && s.hub.queued.Load() > most {
+		s.shed()
+	}
 }
 
 func (s *Shard) applyUnsub(slot uint32, c *Command) error {
@@ -279,7 +286,7 @@ func (s *Shard) applyUnsub(slot uint32, c *Command) error {
 	sub := s.subs.at(slot)
 	var a ack
 	for _, name := range c.Topics {
-		if s.unsubscribe(slot, sub, name) {
+		if waited := s.cancelParked(slot, name); s.unsubscribe(slot, sub, name) || waited {
 			a.Topics = append(a.Topics, ackTopic{Topic: name})
 		} else {
 			a.fail(name, &CommandError{CodeUnknownTopic, "not subscribed"})

@@ -179,6 +179,7 @@ func (s *Shard) writeQueue(slot uint32, sub *subscriber, b *backlog) bool {
 	clear(b.queue[:n])
 	b.queue = b.queue[n:]
 	b.bytes -= cost
+	b.allowed = max(b.allowed-cost, 0) // what was asked for stands in front
 	s.hub.queued.Add(int64(-cost))
 	if len(b.queue) == 0 {
 		b.queue, b.allowed = nil, 0
@@ -194,8 +195,8 @@ func (s *Shard) writeDirty(slot uint32, sub *subscriber, b *backlog) bool {
 	ends := s.ends[:0]
 	for n < b.dirty.len() && j.len() < flushBytes {
 		id, bits := b.dirty.at(n)
-		s.joinOwed(sub, s.byID[id], bits)
-		ends = append(ends, j.len())
+		half := s.joinOwed(sub, s.byID[id], bits)
+		ends = append(ends, half, j.len())
 		n++
 	}
 	s.ends = ends
@@ -203,12 +204,15 @@ func (s *Shard) writeDirty(slot uint32, sub *subscriber, b *backlog) bool {
 	if sub.backlog != b { // it ended
 		return false
 	}
-	for i, end := range ends {
-		if end > taken {
+	for i := range n {
+		id, bits := b.dirty.at(i)
+		if ends[2*i+1] > taken {
+			if ends[2*i] <= taken { // of both frames it has the first
+				b.dirty.told(i)
+			}
 			n = i
 			break
 		}
-		id, bits := b.dirty.at(i)
 		if t := s.byID[id]; bits&(bitUpdate|bitSnap) != 0 {
 			s.delivered++
 			s.has(slot, t)
@@ -230,10 +234,11 @@ func (s *Shard) writeJoined(slot uint32) (taken int, ok bool) {
 	return 0, true
 }
 
-// joinOwed adds what is owed of t to the batch's joiner: its newest message, and whether it is stale.
-func (s *Shard) joinOwed(sub *subscriber, t *shardTopic, bits uint32) {
+// joinOwed adds what is owed of t to the batch's joiner: its newest message, and whether it is stale. It returns how many bytes
+// the joiner held after the first.
+func (s *Shard) joinOwed(sub *subscriber, t *shardTopic, bits uint32) (half int) {
 	if t == nil {
-		return
+		return s.batch.joined.len()
 	}
 	if m := t.newest; m != nil && bits&(bitUpdate|bitSnap) != 0 {
 		how := dirtUpdate
@@ -242,9 +247,11 @@ func (s *Shard) joinOwed(sub *subscriber, t *shardTopic, bits uint32) {
 		}
 		s.batch.joined.add(s.frameOf(m, sub, how))
 	}
+	half = s.batch.joined.len()
 	if m := t.state; m != nil && bits&bitState != 0 {
 		s.batch.joined.add(m.framed(sub.codec, dirtUpdate))
 	}
+	return half
 }
 
 // behind gives the client in slot a backlog, after a write to it that its socket did not take whole. A failed write may

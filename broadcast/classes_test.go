@@ -574,3 +574,35 @@ func TestFlushInterval(t *testing.T) {
 		}
 	})
 }
+
+// A client that does not read cannot have its history queued again and again.
+func TestResumingAgainWhileBehind(t *testing.T) {
+	h, s, out := hubOf(Config{QueueBytes: 1 << 20}, Class{Match: "ord.>", Mode: ModeAll, History: 10})
+	s.Subscribe(0, []string{"ord.A"}, "", "")
+	for range 10 {
+		h.Publish("ord.A", []byte("1"))
+	}
+	drainAll(s)
+	after := *h.epoch.Load() + ":0"
+	out.room[0] = 2 // the answer, one message, and then no more
+	subscribe(s, out, 0, "ord.A", after, "")
+	queued := h.Stats().QueuedBytes
+	out.take(t, 0)
+	out.room[0] = 1 << 20
+	for range 5 {
+		subscribe(s, out, 0, "ord.A", after, "")
+	}
+	for _, m := range out.takeTold(t, 0) {
+		if len(m.Errors) != 1 || m.Errors[0].Code != CodeTooMany {
+			t.Errorf("told %+v", m)
+		}
+	}
+	if got := h.Stats().QueuedBytes; got != queued || queued == 0 {
+		t.Errorf("%d bytes are queued, then %d", queued, got)
+	}
+	s.Apply(0, []byte(`{"op":"unsub","topics":["ord.A"]}`))
+	if b := s.subs.at(0).backlog; h.Stats().QueuedBytes != 0 || b.allowed != 0 {
+		t.Errorf("%d bytes are still queued, %d allowed", h.Stats().QueuedBytes, b.allowed)
+	}
+	checkShard(t, s)
+}

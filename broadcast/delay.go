@@ -24,14 +24,18 @@ type delayQueue struct {
 // delayCost is about what a waiting message takes in memory beyond its payload.
 const delayCost = 160
 
-// delay has d wait. What does not fit is dropped: nothing may be sent sooner than it is due. h.mu is held.
-func (h *Hub) delay(q *delayQueue, t *topic, d delivery) {
+// delay has d wait. What does not fit is dropped: nothing may be sent sooner than it is due. It returns the shards to be woken.
+// h.mu is held.
+func (h *Hub) delay(q *delayQueue, t *topic, d delivery) (woken []*Shard) {
 	if h.delays.bytes+len(d.payload)+delayCost > h.delays.most {
 		h.delays.dropped.Add(1)
+		h.forget(t)
+		h.total++ // a position of its own: no cursor from before reaches across the hole
+		t.since = h.total
 		if t.class.Mode == ModeAll {
-			wakeAll(h.tell(t, kindGap, "more messages than wait for their delay"))
+			return h.tell(t, kindGap, "more messages than may wait for their delay")
 		}
-		return
+		return nil
 	}
 	d.payload = append([]byte{}, d.payload...)
 	q.waiting = append(q.waiting, d)
@@ -42,6 +46,7 @@ func (h *Hub) delay(q *delayQueue, t *topic, d delivery) {
 		default:
 		}
 	}
+	return nil
 }
 
 // mature delivers what has waited long enough, some at a time, and returns when the next message is due.

@@ -70,6 +70,13 @@ func (d *dirtySet) at(i int) (id uint32, bits uint32) {
 	return v >> dirtyBits, v & dirtyMask
 }
 
+// told notes that of the i-th the newest message is not owed any more; whether it is stale still is, if it was.
+func (d *dirtySet) told(i int) {
+	if at := int(d.head) + i; d.list[at]&bitState != 0 {
+		d.list[at] &^= bitUpdate | bitSnap
+	}
+}
+
 // pop takes the first n out.
 func (d *dirtySet) pop(n int) {
 	d.head += uint32(n)

@@ -220,8 +220,9 @@ func (h *Hub) deliver(d delivery) {
 		return
 	}
 	if q := d.class.delay; q != nil {
-		h.delay(q, t, d)
+		woken := h.delay(q, t, d)
 		h.mu.Unlock()
+		wakeAll(woken)
 		return
 	}
 	woken := h.accept(t, d, data)

@@ -236,4 +236,16 @@ func TestStreamTopics(t *testing.T) {
 	if got := l.awaitData(t, 4, "ord.C", "5"); len(got) != 1 || got[0].S != 5 {
 		t.Errorf("got %v", got)
 	}
+	// Who unsubscribes while the stream is being asked is no subscriber afterwards.
+	l.join(5)
+	l.do(func() {
+		l.shard.Apply(5, []byte(`{"op":"sub","id":1,"topics":["ord.D","ord.E"]}`))
+		l.shard.Apply(5, []byte(`{"op":"unsub","id":2,"topics":["ord.D"]}`))
+	})
+	l.awaitOp(t, 5, "ack")
+	l.awaitOp(t, 5, "ack")
+	got := say(5, `{"op":"list"}`)
+	if list := string(got[len(got)-1].Topics); strings.Contains(list, "ord.D") || !strings.Contains(list, "ord.E") {
+		t.Errorf("it holds %s", list)
+	}
 }

@@ -16,13 +16,14 @@ type parked struct {
 	// Guarded by Hub.mu.
 	left int         // loads that are not done
 	held []*interest // kept for it
+	over bool        // nobody waits any more
 }
 
 // answered makes a shard look at its parked commands.
 var answered = new(Message)
 
 // mostParked is how many commands of one client may wait. Chosen by us.
-const mostParked = 8
+const mostParked = 128
 
 // park has a command wait if a stream has to be asked first. It reports false if the command can go on.
 func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
@@ -31,7 +32,13 @@ func (s *Shard) park(slot uint32, a *subscription) (bool, error) {
 	}
 	p := &parked{slot: slot, shard: s.index, sub: a}
 	sub, waits, full := s.subs.at(slot), false, s.parkedOf(slot) >= mostParked
+	room := s.hub.cfg.MaxTopicsPerConnection - int(sub.n) - s.parkedTopics(slot)
 	for _, name := range a.c.Topics {
+		if _, held := s.entryOf(sub, name); !held {
+			if room--; room < 0 { // it will be refused, and must not cost anything
+				continue
+			}
+		}
 		if _, err := s.permitted(sub, name, a.rate); err != nil || !s.hub.mayPrepare(name) {
 			continue
 		}
@@ -91,6 +98,28 @@ func (s *Shard) parkedOf(slot uint32) (n int) {
 	return n
 }
 
+// parkedTopics returns how many topics these commands name.
+func (s *Shard) parkedTopics(slot uint32) (n int) {
+	for _, p := range s.parked {
+		if p.slot == slot {
+			n += len(p.sub.c.Topics)
+		}
+	}
+	return n
+}
+
+// cancelParked takes name out of the waiting commands of the client in slot. It reports whether it was there.
+func (s *Shard) cancelParked(slot uint32, name string) (waited bool) {
+	for _, p := range s.parked {
+		if p.slot == slot {
+			before := len(p.sub.c.Topics)
+			p.sub.c.Topics = slices.DeleteFunc(p.sub.c.Topics, func(t string) bool { return t == name })
+			waited = waited || len(p.sub.c.Topics) < before
+		}
+	}
+	return waited
+}
+
 // mayPrepare reports whether a stream may be behind name.
 func (h *Hub) mayPrepare(name string) bool {
 	c := h.classOver(name)
@@ -109,6 +138,9 @@ func (h *Hub) prepare(name string, a *subscription, p *parked) bool {
 	i, err := h.interestIn(name)
 	if err != nil {
 		return false
+	}
+	if t := i.topic; t != nil && t.loading == nil && t.since == unknown && c != nil { // it was asked for in vain
+		c.stream.load(t)
 	}
 	var l *load
 	switch {
@@ -159,5 +191,5 @@ func (h *Hub) release(p *parked) {
 	for _, i := range p.held {
 		h.unwant(i)
 	}
-	p.held = nil
+	p.held, p.over = nil, true
 }

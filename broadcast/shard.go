@@ -351,6 +351,7 @@ func (s *Shard) keepQueued(sub *subscriber, b *backlog) {
 			continue
 		}
 		b.bytes -= q.m.size() + queuedCost
+		b.allowed = max(b.allowed-q.m.size()-queuedCost, 0)
 		s.hub.queued.Add(-int64(q.m.size() + queuedCost))
 	}
 	clear(b.queue[len(kept):])

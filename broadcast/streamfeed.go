@@ -303,15 +303,33 @@ func (s *streamFeed) kickLoader() {
 func (s *streamFeed) next() *load {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	if len(s.loads) == 0 {
-		return nil
+	var l *load
+	for l == nil && len(s.loads) > 0 {
+		l = s.loads[0]
+		s.loads = s.loads[1:]
+		if l.forNobody() {
+			s.loaded(l, nil, nil, false)
+			l = nil
+		}
 	}
-	l := s.loads[0]
-	s.loads = s.loads[1:]
 	if len(s.loads) > 0 {
 		s.kickLoader() // there is work for another one
 	}
 	return l
+}
+
+// forNobody reports whether all who asked have left, and nobody else is there who should be told. h.mu is held.
+func (l *load) forNobody() bool {
+	for _, p := range l.waiters {
+		if !p.over {
+			return false
+		}
+	}
+	i := l.interest
+	if l.topic != nil {
+		i = l.topic.exact
+	}
+	return l.resume || i == nil || i.wanted == 0
 }
 
 // answer works at loads until ctx is done. It begins when it is certain what comes through the consumer: nothing is then

@@ -99,7 +99,10 @@ func (h *Hub) forget(t *topic) {
 // there were. h.mu is held.
 func (h *Hub) missed(t *topic, after, upto uint64) (list []*Message, whole bool) {
 	if after >= upto {
-		return nil, after >= t.birth && (t.class.stream == nil || t.since <= after)
+		if t.class.stream == nil && t.since <= t.seq { // no hole behind the newest
+			return nil, after >= t.birth
+		}
+		return nil, t.since <= after
 	}
 	oldest := int64(0)
 	if ttl := t.class.HistoryTTL; ttl > 0 {
