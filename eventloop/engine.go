@@ -212,6 +212,10 @@ func (e *Engine) OnTick() (time.Duration, gnet.Action) {
 
 // OnOpen is called on its loop for each accepted connection.
 func (e *Engine) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+	if end, ok := gc.Context().(*pokeEnd); ok {
+		end.opened()
+		return nil, gnet.None
+	}
 	l := e.loopOf(gc.EventLoop())
 	if l == nil {
 		return nil, gnet.Close
@@ -223,10 +227,13 @@ func (e *Engine) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 
 // OnClose is called on its loop for each connection that ends, whoever ended it.
 func (e *Engine) OnClose(gc gnet.Conn, _ error) gnet.Action {
-	if c, ok := gc.Context().(*conn); ok {
+	switch c := gc.Context().(type) {
+	case *conn:
 		c.loop.check()
 		defer c.loop.recover(nil)
 		c.loop.closed(c)
+	case *pokeEnd:
+		c.closed()
 	}
 	return gnet.None
 }
@@ -249,6 +256,7 @@ func (e *Engine) loopOf(el gnet.EventLoop) *loop {
 	l.now = e.tick()
 	l.wheel.now = l.now
 	l.shard.Attach(l, func() { l.post(l.tasks.drain) })
+	l.poke = newPoke(l)
 	e.loops = append(e.loops, l)
 	return l
 }

@@ -15,7 +15,7 @@ import (
 func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 	c, ok := gc.Context().(*conn)
 	if !ok {
-		return gnet.Close
+		return poked(gc)
 	}
 	l := c.loop
 	l.check()
@@ -33,6 +33,18 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 		l.readFrames(c, b)
 	}
 	return gnet.None // whoever ended the connection has closed it already
+}
+
+// poked goes on with what the loop has put off for itself.
+func poked(gc gnet.Conn) gnet.Action {
+	end, ok := gc.Context().(*pokeEnd)
+	if !ok {
+		return gnet.Close
+	}
+	if _, err := gc.Next(-1); err == nil {
+		end.run()
+	}
+	return gnet.None
 }
 
 // readFrames takes what came on a WebSocket.

@@ -30,6 +30,7 @@ type loop struct {
 	counters counters
 
 	// Owned by the loop.
+	poke    *poke // nil in tests without gnet
 	conns   conns
 	wheel   wheel
 	now     uint32   // ticks since the engine's start, as of the last tick
@@ -127,7 +128,11 @@ func (l *loop) post(t gnet.Runnable) {
 }
 
 // again continues t after the loop has looked at its sockets.
-func (l *loop) again(t gnet.Runnable) { go l.post(t) }
+func (l *loop) again(t gnet.Runnable) {
+	if l.poke == nil || !l.poke.add(t) {
+		go l.post(t)
+	}
+}
 
 // lateTicks is how many ticks may be left out before the loop counts as late. Chosen by us.
 const lateTicks = 5
