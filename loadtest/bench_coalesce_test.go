@@ -18,7 +18,9 @@ var (
 // a connection needs fewer system calls than messages. The yardstick is the bare server that is handed as many frames
 // at once and writes them in one call for each connection, which is the best that can be done; for scale it writes
 // them one by one as well. The ratio is the median of the rounds' ratios of deliveries per CPU second, above 1 if
-// tickcast makes more.
+// tickcast makes more: with bursts, as the bare server has them, where the next messages are sent when everybody has the
+// last ones, and rolling, where one is sent for each that has arrived on the average. Rolling, what is on its way to the
+// clients or waits to be read by them cannot be gathered any more, and the slower the fleet the less is left to gather.
 func BenchmarkCoalesce(b *testing.B) {
 	n := connections(b)
 	b.Run(connsName(n), func(b *testing.B) {
@@ -42,11 +44,12 @@ func BenchmarkCoalesce(b *testing.B) {
 }
 
 // A coalesceRound is how many deliveries each way made in a second of the server's CPU time.
-type coalesceRound struct{ together, single, tickcast float64 }
+type coalesceRound struct{ together, single, bursts, rolling float64 }
 
-func (r coalesceRound) ratio() float64 { return r.tickcast / r.together }
+func (r coalesceRound) ratio() float64        { return r.bursts / r.together }
+func (r coalesceRound) rollingRatio() float64 { return r.rolling / r.together }
 
-// coalesce does one round, the same messages three ways.
+// coalesce does one round, the same messages four ways.
 func coalesce(b *testing.B, bare, tickcast *contender) (r coalesceRound) {
 	inFlight := *coalesceFlight
 	bursts := max(1, *coalesceMessages/inFlight)
@@ -54,17 +57,20 @@ func coalesce(b *testing.B, bare, tickcast *contender) (r coalesceRound) {
 		cpu := c.cost(b, do)
 		return float64(bursts*inFlight*c.conns) / cpu.Seconds()
 	}
-	burst := func() {
-		for range bursts {
-			bare.publish(inFlight)
-			bare.await(b, inFlight)
+	burst := func(c *contender) func() {
+		return func() {
+			for range bursts {
+				c.publish(inFlight)
+				c.await(b, inFlight)
+			}
 		}
 	}
 	bare.together = true
-	r.together = rate(bare, burst)
+	r.together = rate(bare, burst(bare))
+	r.bursts = rate(tickcast, burst(tickcast))
 	bare.together = false
-	r.single = rate(bare, burst)
-	r.tickcast = rate(tickcast, func() { tickcast.stream(b, bursts*inFlight) })
+	r.single = rate(bare, burst(bare))
+	r.rolling = rate(tickcast, func() { tickcast.stream(b, bursts*inFlight) })
 	return r
 }
 
@@ -79,15 +85,17 @@ func reportCoalesce(b *testing.B, rounds []coalesceRound) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.together }), "bare-together-deliveries/cpu-s")
 	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.single }), "bare-single-deliveries/cpu-s")
-	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.tickcast }), "tickcast-deliveries/cpu-s")
+	b.ReportMetric(median(rounds, func(r coalesceRound) float64 { return r.bursts }), "tickcast-deliveries/cpu-s")
 	b.ReportMetric(median(rounds, coalesceRound.ratio), "deliveries-ratio")
+	b.ReportMetric(median(rounds, coalesceRound.rollingRatio), "rolling-ratio")
 
 	var table strings.Builder
 	fmt.Fprintf(&table, "a delivery's server CPU, us, %d messages under way\n", *coalesceFlight)
-	fmt.Fprintf(&table, "round  bare, together  bare, one by one  tickcast  deliveries, tickcast to together\n")
+	fmt.Fprintf(&table, "round  bare, together  one by one  tickcast, bursts  rolling  deliveries to together: bursts  rolling\n")
 	each := func(perSecond float64) float64 { return micros(time.Duration(float64(time.Second) / perSecond)) }
 	for i, r := range rounds {
-		fmt.Fprintf(&table, "%5d %15.2f %17.2f %9.2f %33.2f\n", i+1, each(r.together), each(r.single), each(r.tickcast), r.ratio())
+		fmt.Fprintf(&table, "%5d %15.2f %11.2f %17.2f %8.2f %31.2f %8.2f\n", i+1,
+			each(r.together), each(r.single), each(r.bursts), each(r.rolling), r.ratio(), r.rollingRatio())
 	}
 	b.Log(strings.TrimSuffix(table.String(), "\n"))
 }
