@@ -22,6 +22,7 @@ import (
 
 var (
 	serverBinary = flag.String("server.binary", "", "the tickcast binary to measure; empty: built from this tree")
+	serverLoops  = flag.Int("server.loops", 1, "its event loops: one, as the bare server has one thread; 0 = one per CPU")
 	serverConfig = flag.String("server.config", "../config.toml", "its configuration, if the file exists")
 )
 
@@ -76,6 +77,7 @@ func startTickcast(b *testing.B, settings ...string) (*tickcastServer, error) {
 	var log bytes.Buffer
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(append(append(os.Environ(), quiet...), settings...),
+		fmt.Sprintf("TICKCAST_SERVER_LOOPS=%d", *serverLoops),
 		"TICKCAST_SERVER_LISTEN="+ports[0],
 		"TICKCAST_SERVER_INTERNAL_LISTEN="+ports[1],
 		"TICKCAST_NATS_EMBEDDED_LISTEN="+ports[2],
