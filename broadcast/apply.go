@@ -13,10 +13,7 @@ import (
 
 // Apply carries out one message of the client in slot and answers it.
 func (s *Shard) Apply(slot uint32, message []byte) {
-	s.check()
-	s.stats.commands.Add(1)
-	s.flush(slot) // what has been gathered goes before the answer
-	if s.subs.at(slot).flags&flagJoined == 0 {
+	if !s.commanded(slot) {
 		return
 	}
 	c, err := ParseCommand(message)
@@ -30,16 +27,22 @@ func (s *Shard) Apply(slot uint32, message []byte) {
 
 // Subscribe is the command sub for topics that came with the request's address; after may be empty.
 func (s *Shard) Subscribe(slot uint32, topics []string, after, rate string) {
-	s.check()
-	s.stats.commands.Add(1)
-	c := Command{Op: "sub", Topics: topics, After: after, Rate: rate}
-	s.flush(slot)
-	if s.subs.at(slot).flags&flagJoined == 0 {
+	if !s.commanded(slot) {
 		return
 	}
+	c := Command{Op: "sub", Topics: topics, After: after, Rate: rate}
 	if err := s.apply(slot, &c); err != nil {
 		s.fail(slot, &c, err)
 	}
+}
+
+// commanded begins a command of the client in slot: what has been gathered for it goes before the answer. It reports false if
+// that ended the client.
+func (s *Shard) commanded(slot uint32) bool {
+	s.check()
+	s.stats.commands.Add(1)
+	s.flush(slot)
+	return s.subs.at(slot).flags&flagJoined != 0
 }
 
 func (s *Shard) fail(slot uint32, c *Command, err error) {

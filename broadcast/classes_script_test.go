@@ -38,7 +38,6 @@ type classClient struct {
 	full, behind bool
 	last         map[string]uint64 // sequence of the last message by topic; absent = nothing to compare with
 	first        map[string]uint64 // the last sequence given out when it subscribed
-	fresh        bool              // the command under way may have snapshots
 }
 
 var (

@@ -23,7 +23,8 @@
 //   - A Shard belongs to one event loop: every method but Wake is called there. Hub is safe for any goroutine.
 //   - A message is framed once, and compressed once for each size of window that somebody has. All subscribers of all
 //     shards share the same immutable bytes.
-//   - Every queue has a bound. What overflows is conflated to the newest message of its topic, and counted.
+//   - Every queue has a bound. What overflows is conflated to the newest message of its topic, or, where every message
+//     matters, told as a gap or ends the client with a cursor to come back with. It is counted, and never silent.
 //
 // # Why
 //
@@ -49,6 +50,12 @@
 // match it, the one that NATS was asked for first; copies that arrive through the others are dropped. A subscriber that is reached by several of its
 // filters is written to once per message.
 //
-// There is no goroutine per topic: nats.go would start one for each asynchronous subscription. All subscriptions share
-// one channel and one goroutine, which also keeps the order of every subject.
+// There is no goroutine per topic: nats.go would start one for each asynchronous subscription. All subscriptions of a
+// connection share one channel and one goroutine, which also keeps the order of every subject. Subjects are dealt out to
+// connections by a hash.
+//
+// What a stream holds of a topic is asked for when somebody wants it, and the command that wants it waits: its client is no
+// subscriber until then, so the answer comes before the first message, and nothing has to be sorted afterwards. The
+// consumer begins before the first question, and no answer is used before the consumer has come as far: what one of the
+// two does not bring is brought by the other.
 package broadcast

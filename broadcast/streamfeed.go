@@ -377,26 +377,7 @@ func (s *streamFeed) abandon() {
 // work asks the stream.
 func (s *streamFeed) work(ctx context.Context, found *stream, l *load) {
 	h := s.hub
-	h.mu.Lock()
-	upto := max(s.from, s.last.Load())
-	name := ""
-	if l.topic != nil {
-		name = l.topic.name
-		upto = max(upto, l.topic.seq) // what was asked before may be ahead of the consumer
-	} else {
-		name = l.interest.name
-		for _, t := range h.tree.under(nil, name) {
-			if t.class == s.class {
-				upto = max(upto, t.seq)
-			}
-		}
-	}
-	l.upto = upto
-	h.mu.Unlock()
-	subject := s.feed.subject
-	if covers(s.class.Match, name) {
-		subject = s.class.sourceOf(name)
-	}
+	subject := s.subjectOf(l)
 	var newest, missed []streamMessage
 	whole := false
 	var err error
@@ -405,12 +386,12 @@ func (s *streamFeed) work(ctx context.Context, found *stream, l *load) {
 		if l.interest != nil {
 			most = patternResume
 		}
-		missed, whole, err = found.since(ctx, subject, l.after, upto, most)
+		missed, whole, err = found.since(ctx, subject, l.after, l.upto, most)
 	} else {
 		newest, _, err = found.last(ctx, subject, h.cfg.MaxTopics)
 		whole = err == nil
 		if err == nil && l.topic != nil && s.class.Mode == ModeAll {
-			newest, whole, err = s.catchUp(ctx, found, subject, newest, upto)
+			newest, whole, err = s.catchUp(ctx, found, subject, newest, l.upto)
 		}
 	}
 	if err != nil && ctx.Err() == nil {
@@ -423,6 +404,30 @@ func (s *streamFeed) work(ctx context.Context, found *stream, l *load) {
 	s.loaded(l, newest, missed, whole && err == nil)
 	h.mu.Unlock()
 	wakeAll(h.shards)
+}
+
+// subjectOf fixes up to where l asks, and returns the subject to ask for.
+func (s *streamFeed) subjectOf(l *load) (subject string) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l.upto = max(s.from, s.last.Load())
+	var name string
+	if l.topic != nil {
+		name = l.topic.name
+		l.upto = max(l.upto, l.topic.seq) // what was asked before may be ahead of the consumer
+	} else {
+		name = l.interest.name
+		for _, t := range h.tree.under(nil, name) {
+			if t.class == s.class {
+				l.upto = max(l.upto, t.seq)
+			}
+		}
+	}
+	if covers(s.class.Match, name) {
+		return s.class.sourceOf(name)
+	}
+	return s.feed.subject
 }
 
 // reached waits until the consumer has brought what the stream has told of already: one topic must not be ahead of the others,

@@ -13,13 +13,13 @@ type topic struct {
 	subject string // of NATS
 	class   *class
 	prefix  string // {"t":"px.AAPL","s":
+	birth   uint64 // no message of the topic before this sequence is known of
 	id      uint32 // index into Shard.byID; dense, reused after the topic's end
 
 	// Any goroutine. Beside id, where it takes no room.
 	ended atomic.Bool // the hub has forgotten it; id may be another topic's
 
 	// Guarded by Hub.mu.
-	birth     uint64 // no message of the topic before this sequence is known of
 	seq       uint64 // of the newest; birth before the first
 	newest    *Message
 	since     uint64      // history holds every message after this one
