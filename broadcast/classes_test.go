@@ -547,20 +547,20 @@ func TestFlushInterval(t *testing.T) {
 		s.Subscribe(0, []string{"px.A", "px.B"}, "", "")
 		drainAll(s)
 		out.take(t, 0)
-		out.wakes = 0
+		out.wakes.Store(0)
 		h.Publish("px.A", []byte("1"))
 		if s.Drain(wholeDay); len(out.got[0]) != 0 {
 			t.Error("written at once")
 		}
 		time.Sleep(5 * time.Millisecond)
 		h.Publish("px.B", []byte("2"))
-		if s.Drain(wholeDay); len(out.got[0]) != 0 || out.wakes != 2 {
-			t.Errorf("%d frames, %d wakes", len(out.got[0]), out.wakes)
+		if s.Drain(wholeDay); len(out.got[0]) != 0 || out.wakes.Load() != 2 {
+			t.Errorf("%d frames, %d wakes", len(out.got[0]), out.wakes.Load())
 		}
 		time.Sleep(5 * time.Millisecond)
 		synctest.Wait()
-		if out.wakes != 3 {
-			t.Errorf("%d wakes", out.wakes)
+		if out.wakes.Load() != 3 {
+			t.Errorf("%d wakes", out.wakes.Load())
 		}
 		drainAll(s)
 		if got := out.take(t, 0); !slices.Equal(got, []string{"px.A 1=1", "px.B 2=2"}) || h.Stats().Coalesced != 2 {

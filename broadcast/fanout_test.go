@@ -192,12 +192,12 @@ func TestObserveFanoutOncePerMessage(t *testing.T) {
 // Two queued drains would each queue another one.
 func TestWakesOnce(t *testing.T) {
 	h, s, out := crowd(100)
-	out.wakes = 0
+	out.wakes.Store(0)
 	for range 10 {
 		h.Publish("px.A", []byte("1"))
 	}
-	if out.wakes != 1 {
-		t.Errorf("10 posts woke %d times", out.wakes)
+	if out.wakes.Load() != 1 {
+		t.Errorf("10 posts woke %d times", out.wakes.Load())
 	}
 	for more, n := true, 0; more; n++ {
 		if more = s.Drain(0); more && n < 20 {
@@ -205,12 +205,12 @@ func TestWakesOnce(t *testing.T) {
 			h.setStale(!h.stale.Load())
 		}
 	}
-	if out.wakes != 1 {
-		t.Errorf("posts during a drain woke %d times", out.wakes-1)
+	if out.wakes.Load() != 1 {
+		t.Errorf("posts during a drain woke %d times", out.wakes.Load()-1)
 	}
 	h.Publish("px.A", []byte("2"))
-	if out.wakes != 2 {
-		t.Errorf("a post after the last drain woke %d times, want 1", out.wakes-1)
+	if out.wakes.Load() != 2 {
+		t.Errorf("a post after the last drain woke %d times, want 1", out.wakes.Load()-1)
 	}
 }
 
@@ -265,11 +265,11 @@ func TestPostsBeforeAttach(t *testing.T) {
 	s := h.Shard(0)
 	s.Wake()
 	out := newRecorder(s)
-	if out.wakes != 1 {
-		t.Fatalf("attaching woke %d times, want 1", out.wakes)
+	if out.wakes.Load() != 1 {
+		t.Fatalf("attaching woke %d times, want 1", out.wakes.Load())
 	}
 	s.Wake()
-	if out.wakes != 1 {
+	if out.wakes.Load() != 1 {
 		t.Error("woken twice for one drain")
 	}
 }

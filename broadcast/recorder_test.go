@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
 
@@ -79,13 +80,13 @@ type recorder struct {
 	got   map[uint32][][]byte
 	room  map[uint32]int  // how many more frames the socket takes at once; absent = all
 	dead  map[uint32]bool // the connection ends at the next write
-	wakes int
+	wakes atomic.Int64    // an alarm wakes on a goroutine of its own
 }
 
 // newRecorder attaches a recorder to s, whose loop is the calling test.
 func newRecorder(s *Shard) *recorder {
 	r := &recorder{shard: s, got: make(map[uint32][][]byte), room: make(map[uint32]int), dead: make(map[uint32]bool)}
-	s.Attach(r, func() { r.wakes++ })
+	s.Attach(r, func() { r.wakes.Add(1) })
 	return r
 }
 
