@@ -99,7 +99,7 @@ const MaxRates = 15
 // classOf returns the class of a topic.
 func (h *Hub) classOf(topic string) *class {
 	for _, c := range h.classes {
-		if matches(c.Match, topic) {
+		if Covers(c.Match, topic) {
 			return c
 		}
 	}
@@ -109,7 +109,7 @@ func (h *Hub) classOf(topic string) *class {
 // classOver returns the class that every topic under pattern belongs to, or nil if there may be several.
 func (h *Hub) classOver(pattern string) *class {
 	for _, c := range h.classes {
-		if covers(c.Match, pattern) {
+		if Covers(c.Match, pattern) {
 			return c
 		}
 		if overlap(c.Match, pattern) {
@@ -193,7 +193,7 @@ func (m *mapping) apply(topic string) string {
 
 // invert returns the topic behind a subject, and false if the subject is none of this mapping's.
 func (m *mapping) invert(subject string) (topic string, ok bool) {
-	if !matches(m.pattern(), subject) {
+	if !Covers(m.pattern(), subject) {
 		return "", false
 	}
 	tokens := strings.Split(subject, ".")
@@ -231,9 +231,6 @@ func (m *mapping) split(pattern, topic []string) (stars, rest []string) {
 	}
 	return stars, nil
 }
-
-// matches reports whether pattern matches subject.
-func matches(pattern, subject string) bool { return covers(pattern, subject) }
 
 // overlap reports whether some subject is matched by both patterns.
 func overlap(a, b string) bool {

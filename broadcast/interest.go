@@ -138,7 +138,7 @@ func (h *Hub) feed(i *interest) {
 		if !overlap(c.Match, i.name) {
 			continue
 		}
-		whole := covers(c.Match, i.name)
+		whole := Covers(c.Match, i.name)
 		switch {
 		case c.stream != nil:
 			h.use(i, c.stream.feed.subject, c.stream)

@@ -69,9 +69,9 @@ func checkConcrete(s string, maxLength, maxTokens int) error {
 // isPattern reports whether the valid topic s has wildcards.
 func isPattern(s string) bool { return strings.ContainsAny(s, "*>") }
 
-// covers reports whether every subject that pattern inner matches is matched by pattern outer as well. Both are valid; a
+// Covers reports whether every subject that pattern inner matches is matched by pattern outer as well. Both are valid; a
 // topic without wildcards covers itself.
-func covers(outer, inner string) bool {
+func Covers(outer, inner string) bool {
 	for {
 		o, orest, omore := strings.Cut(outer, ".")
 		i, irest, imore := strings.Cut(inner, ".")
@@ -92,7 +92,7 @@ func covers(outer, inner string) bool {
 // coveredBy reports whether one of patterns covers topic.
 func coveredBy(patterns []string, topic string) bool {
 	for _, p := range patterns {
-		if covers(p, topic) {
+		if Covers(p, topic) {
 			return true
 		}
 	}

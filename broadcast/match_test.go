@@ -114,8 +114,8 @@ func TestCovers(t *testing.T) {
 		{">", "*.>", true},
 		{"*.*", "*.>", false},
 	} {
-		if got := covers(c.outer, c.inner); got != c.want {
-			t.Errorf("covers(%q, %q) = %v, want %v", c.outer, c.inner, got, c.want)
+		if got := Covers(c.outer, c.inner); got != c.want {
+			t.Errorf("Covers(%q, %q) = %v, want %v", c.outer, c.inner, got, c.want)
 		}
 	}
 	if coveredBy(nil, "px.A") || !coveredBy([]string{"q", "px.*"}, "px.A") || coveredBy([]string{"q", "px.*"}, "px.>") {
@@ -154,13 +154,13 @@ func TestCoversIsSubsetOfSubjects(t *testing.T) {
 					break
 				}
 			}
-			if got := covers(outer, inner); got != want {
-				t.Errorf("covers(%q, %q) = %v, want %v", outer, inner, got, want)
+			if got := Covers(outer, inner); got != want {
+				t.Errorf("Covers(%q, %q) = %v, want %v", outer, inner, got, want)
 			}
 		}
 		for _, s := range subjects { // a subject is a pattern that matches itself alone
-			if covers(outer, s) != naiveMatch(outer, s) {
-				t.Errorf("covers(%q, %q) = %v", outer, s, !naiveMatch(outer, s))
+			if Covers(outer, s) != naiveMatch(outer, s) {
+				t.Errorf("Covers(%q, %q) = %v", outer, s, !naiveMatch(outer, s))
 			}
 		}
 	}

@@ -361,18 +361,15 @@ func (s *Shard) keepQueued(sub *subscriber, b *backlog) {
 // holds reports whether one of sub's filters matches t.
 func (s *Shard) holds(sub *subscriber, t *shardTopic) bool {
 	for k := range sub.n {
-		f := s.filters[sub.at(k).filter]
-		if f.topic == t {
+		if s.filters[sub.at(k).filter].brings(t) {
 			return true
-		}
-		for _, p := range t.more {
-			if p == f {
-				return true
-			}
 		}
 	}
 	return false
 }
+
+// brings reports whether f's subscribers get the messages of t.
+func (f *filter) brings(t *shardTopic) bool { return f.topic == t || slices.Contains(t.more, f) }
 
 // drop takes subscription k from the subscriber in slot.
 func (s *Shard) drop(slot uint32, sub *subscriber, k uint32) {

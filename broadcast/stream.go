@@ -420,7 +420,7 @@ func holdsAll(filter string, c jetstream.StreamConfig) bool {
 	if c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil {
 		return false // it has other subjects than it listens to
 	}
-	return !slices.ContainsFunc(c.Subjects, func(s string) bool { return !covers(filter, s) })
+	return !slices.ContainsFunc(c.Subjects, func(s string) bool { return !Covers(filter, s) })
 }
 
 func (r *streamReader) ready(streamLast uint64) {

@@ -424,7 +424,7 @@ func (s *streamFeed) subjectOf(l *load) (subject string) {
 			}
 		}
 	}
-	if covers(s.class.Match, name) {
+	if Covers(s.class.Match, name) {
 		return s.class.sourceOf(name)
 	}
 	return s.feed.subject

@@ -1,9 +1,6 @@
 package broadcast
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // A tier is a slower pace that a shard sends topics at. All its topics have their turn at the same time, at every multiple of
 // the rate, so that a subscriber of many gets them in one write. A topic that has not changed is left out.
@@ -110,7 +107,7 @@ func (s *Shard) upToDate(sub *subscriber, t *shardTopic) bool {
 	pace := uint8(0) // of the quickest of its filters
 	for k, found := uint32(0), false; k < sub.n; k++ {
 		f := s.filters[sub.at(k).filter]
-		if (f.topic == t || slices.Contains(t.more, f)) && (!found || s.hub.rates[f.tier] < s.hub.rates[pace]) {
+		if f.brings(t) && (!found || s.hub.rates[f.tier] < s.hub.rates[pace]) {
 			pace, found = f.tier, true
 		}
 	}
@@ -124,16 +121,8 @@ func (s *Shard) holdsFaster(sub *subscriber, t *shardTopic, tier uint8) bool {
 	}
 	for k := range sub.n {
 		f := s.filters[sub.at(k).filter]
-		if f.tier != 0 && s.hub.rates[f.tier] >= s.hub.rates[tier] {
-			continue
-		}
-		if f.topic == t {
+		if (f.tier == 0 || s.hub.rates[f.tier] < s.hub.rates[tier]) && f.brings(t) {
 			return true
-		}
-		for _, p := range t.more {
-			if p == f {
-				return true
-			}
 		}
 	}
 	return false

@@ -67,7 +67,7 @@ func (v *validation) match(key, match string, maxLength int) bool {
 // reachable demands that none of the classes before takes all that match fits.
 func (v *validation) reachable(key, match string, before []TopicConfig) {
 	for i := range before {
-		if earlier := before[i].Match; matchCovers(earlier, match) {
+		if earlier := before[i].Match; broadcast.Covers(earlier, match) {
 			v.bad(key, "%w", withHint(fmt.Errorf("never counts: %s before it takes all of its topics", topicName(i, earlier)),
 				"the first class that fits a topic counts: put narrow ones before wide ones"))
 			return
@@ -153,23 +153,4 @@ func starNumber(token string) (n int, ok bool) {
 	}
 	n, err := strconv.Atoi(digits)
 	return n, err == nil && strconv.Itoa(n) == digits
-}
-
-// matchCovers reports whether the pattern outer fits every topic that inner fits. Both are valid; a topic without
-// wildcards is a pattern that fits itself.
-func matchCovers(outer, inner string) bool {
-	o, i := strings.Split(outer, "."), strings.Split(inner, ".")
-	for n, token := range o {
-		switch {
-		case n == len(i):
-			return false
-		case token == ">":
-			return true
-		case i[n] == ">":
-			return false
-		case token != "*" && token != i[n]:
-			return false
-		}
-	}
-	return len(o) == len(i)
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickcast/broadcast"
 )
 
 // Every change of the second class makes one problem, of the key named first.
@@ -135,7 +137,7 @@ func TestMatchCovers(t *testing.T) {
 		{"a.b", "a.*", false},
 		{"a.>", "*.b", false},
 	} {
-		if got := matchCovers(tt.outer, tt.inner); got != tt.want {
+		if got := broadcast.Covers(tt.outer, tt.inner); got != tt.want {
 			t.Errorf("%s covers %s: %v", tt.outer, tt.inner, got)
 		}
 	}
