@@ -31,7 +31,7 @@ var onlyIn = map[string][]string{
 	"github.com/nats-io/nats.go":     {"broadcast/nats.go", "broadcast/stream.go", "loadtest/publisher.go"},
 	"github.com/nats-io/nats-server": {"cmd/tickcast/"},
 	"github.com/pelletier/go-toml/":  {"cmd/"},
-	"github.com/prometheus/":         {"cmd/tickcast/"},
+	"github.com/prometheus/":         {"cmd/tickcast/", "loadtest/metrics.go"},
 }
 
 // TestImportRule holds the packages to the arrows.
