@@ -23,5 +23,5 @@
 // memory and CPU keep the highest of the seconds that share a point, connections the last, and rates the mean, because
 // the area under a rate is a count.
 //
-// Why latency and message rates have gaps: a second without a delivery has no latency.
+// Why latency over time has gaps: a second without a delivery has no latency.
 package report

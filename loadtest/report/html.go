@@ -72,7 +72,7 @@ func tiles(r *loadtest.Report) (t []tile) {
 		t = append(t, tile{perSecond(c.PerSecond), "connects", false})
 	}
 	if d.Expected > 0 {
-		t = append(t, tile{count(d.Received), "deliveries", d.Received < d.Expected},
+		t = append(t, tile{count(d.Received), "deliveries", d.Missing > 0},
 			tile{count(d.Missing), "missing", d.Missing > 0})
 	}
 	if r.Latency.Count > 0 {

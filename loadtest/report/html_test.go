@@ -56,7 +56,7 @@ func svgs(t *testing.T, page string) []string {
 		if err := xml.Unmarshal([]byte(s), new(struct{})); err != nil {
 			t.Errorf("%v in %.300s", err, s)
 		}
-		requireAll(t, s, `viewBox="0 0 480 `)
+		requireAll(t, s, `viewBox="0 0 430 `)
 		requireNone(t, s, "Liberation") // colours and font are the style sheet's
 		if c := regexp.MustCompile(`:#[0-9A-F]+`).FindString(s); c != "" {
 			t.Errorf("colour %s in %.300s", c, s)

@@ -17,9 +17,9 @@ import (
 
 // A plot's measures in points. The page scales it: up a little on a desktop, down a little on a phone.
 const (
-	plotWidth   = 480
-	panelHeight = 170
-	soloHeight  = 220
+	plotWidth   = 430
+	panelHeight = 155
+	soloHeight  = 200
 	panelGap    = 8
 	fontSize    = 11
 )

@@ -134,7 +134,7 @@ func timelineFigures(t []loadtest.Second) []sketch {
 			over(rates, draw("deliveries/s", 1, mean, func(s *loadtest.Second) float64 { return float64(s.Deliveries) })),
 			over(rates, draw("published/s", 3, mean, func(s *loadtest.Second) float64 { return float64(s.Published) })),
 		}},
-		{"Latency over time", "of each second's deliveries", []panel{
+		{"Latency over time", "of the deliveries in each second", []panel{
 			over(axis{label: millisTick, log: true},
 				draw("p99.9", 3, highest, func(s *loadtest.Second) float64 { return positive(s.P999) }),
 				draw("p99", 2, highest, func(s *loadtest.Second) float64 { return positive(s.P99) }),
@@ -144,8 +144,8 @@ func timelineFigures(t []loadtest.Second) []sketch {
 			over(bytes, draw("RSS", 1, highest, func(s *loadtest.Second) float64 { return float64(s.ServerRSS) })),
 		}},
 		{"CPU", "in cores", []panel{
-			over(cores, draw("server", 1, highest, func(s *loadtest.Second) float64 { return s.ServerCPU }),
-				draw("load tester", 3, highest, func(s *loadtest.Second) float64 { return s.ClientCPU })),
+			over(cores, draw("load tester", 3, highest, func(s *loadtest.Second) float64 { return s.ClientCPU }),
+				draw("server", 1, highest, func(s *loadtest.Second) float64 { return s.ServerCPU })),
 		}},
 		{"Loop lag of the load tester", "what its figures may be wrong by", []panel{
 			over(axis{label: millisTick, log: true},
