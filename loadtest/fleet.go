@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,13 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Subprotocol is what each client offers in its opening handshake.
+// Subprotocol is what each client offers in its opening handshake, unless [FleetConfig] says otherwise.
 const Subprotocol = "tickcast.v1.json"
 
 // Defaults of [FleetConfig].
 const (
 	defaultInFlight = 256
 	defaultTimeout  = 10 * time.Second
+	defaultSlowRate = 1024
 
 	// closeGrace is how long Close waits for the server's side of the closing handshakes.
 	closeGrace = 3 * time.Second
@@ -31,14 +33,36 @@ const (
 
 // FleetConfig says which clients a [Fleet] opens and how fast.
 type FleetConfig struct {
-	// URL of the stream, ws://host:port/path. TLS (wss) is not supported.
+	// URL of the stream, ws://host:port/path or wss://host:port/path; several separated by commas, among which the
+	// clients are dealt out in turn. A port may be a range: ws://127.0.0.1:8000-8053/stream is 54 of them.
 	URL string
+
+	// Insecure leaves the certificates of wss servers unchecked. CA is a PEM file of those that sign them; empty: the
+	// system's.
+	Insecure bool
+	CA       string
+
+	// Subprotocols are offered in the opening handshake. Nil: [Subprotocol]; one that is empty: none.
+	Subprotocols []string
+
+	// Origin is sent as the header field of that name. Empty: it is left out.
+	Origin string
 
 	// Conns is the number of connections to open, at least 1.
 	Conns int
 
-	// Ramp is how many connections are started a second. Zero: as fast as InFlight allows.
-	Ramp int
+	// Several fleets may share the clients of a run: client j of this one is number First + j*Stride of the run, by which
+	// its server, source address, topics, cohort and time of start are found. Zero Stride: 1.
+	First, Stride int
+
+	// Seed decides which clients are in which cohort, and on which topic with Zipf. Fleets of a run have the same.
+	Seed uint64
+
+	// Ramp is how many connections of the run are started a second. Zero: as fast as InFlight allows.
+	Ramp float64
+
+	// Steps interrupt the ramp, in rising order of Conns.
+	Steps []Step
 
 	// InFlight bounds the connections between connect(2) and the server's 101, so that the server's accept queue
 	// does not overflow. Zero: 256.
@@ -55,10 +79,32 @@ type FleetConfig struct {
 	// each len(Topics) of them, so that sets overlap and few are equal. Zero: 1.
 	TopicsPerConn int
 
+	// Zipf draws the topics of a client with a probability that falls with their place in Topics, as 1/place^Zipf,
+	// instead of dealing them out. Zero: it does not.
+	Zipf float64
+
 	// Subscribe is the text message that a client sends once it is open. {i} stands for the client's index from 0,
 	// {topic} for its topic, inserted as it is; several have "," between them, quotation marks included.
 	// Empty: [DefaultSubscribe], or nothing if there are no Topics.
 	Subscribe string
+
+	// Ack is what the server's answer to Subscribe contains. Empty: an ack of Tickcast's protocol if Subscribe is a
+	// command of that; otherwise there is no answer to wait for.
+	Ack string
+
+	// Answer is a message that is sent back whenever it comes, such as the {} of servers that ping with messages.
+	Answer string
+
+	// Slow and HalfOpen are the shares of the clients, 0 to 1, that read no more than SlowRate bytes a second once
+	// they are subscribed, and that neither read nor answer pings. That the server ends them is no fault.
+	Slow, HalfOpen float64
+	SlowRate       int
+
+	// Probes is how many clients of the run, chosen at random, have the latency of their messages recorded. Zero: all.
+	Probes int
+
+	// Conns of the run; zero: those of this fleet. Only Probes needs it.
+	RunConns int
 
 	// Deaf clients read until their subscription is answered, and then no more until Close. That their connection broke
 	// off is still noticed.
@@ -92,18 +138,25 @@ type FleetConfig struct {
 type Fleet struct {
 	// Immutable after Start.
 	conns     int
-	ramp      int
+	ramp      float64
 	timeout   time.Duration
 	pause     time.Duration
-	target    target
+	targets   []target
 	sources   sources
 	subscribe template
 	topics    []string
-	perConn   int // topics of each
 	deaf      bool
 	receive   int    // SO_RCVBUF, 0 if it is not set
 	stamp     []byte // what stands before a message's time of sending, nil if it is not looked for
-	seed      uint64
+	ack       []byte // what the answer to subscribe contains, nil for Tickcast's
+	acks      bool   // there is an answer to subscribe
+	answer    []byte
+	slowRate  int
+	seed      uint64 // of the handshakes
+	plan      assignment
+	steps     []Step
+	first     int
+	times     int // Stride
 	begun     time.Time
 	begunAt   int64 // the same moment on CLOCK_MONOTONIC
 	workers   []*worker
@@ -124,11 +177,13 @@ type Fleet struct {
 // check returns what is wrong with the numbers of cfg.
 func (cfg *FleetConfig) check() error {
 	switch {
-	case cfg.Conns < 1 || min(cfg.Ramp, cfg.InFlight, cfg.Workers, cfg.TopicsPerConn, cfg.ReceiveBuffer) < 0 ||
-		min(cfg.Timeout, cfg.Pause) < 0:
+	case cfg.Conns < 1 || min(cfg.InFlight, cfg.Workers, cfg.TopicsPerConn, cfg.ReceiveBuffer, cfg.First, cfg.Stride,
+		cfg.SlowRate, cfg.Probes) < 0 || min(cfg.Timeout, cfg.Pause) < 0 || min(cfg.Ramp, cfg.Zipf, cfg.Slow, cfg.HalfOpen) < 0:
 		return errors.New("loadtest: Conns must be at least 1, and no number negative")
 	case cfg.TopicsPerConn > 1 && cfg.TopicsPerConn > len(cfg.Topics):
 		return fmt.Errorf("loadtest: %d topics per connection, and only %d topics", cfg.TopicsPerConn, len(cfg.Topics))
+	case cfg.Slow+cfg.HalfOpen > 1:
+		return errors.New("loadtest: the shares of slow and half-open clients are more than all")
 	}
 	return nil
 }
@@ -145,7 +200,10 @@ func (e *LimitError) Error() string {
 // Start opens the fleet's connections and returns at once; WaitOpen waits for them. The fleet runs until Close is
 // called or ctx ends, whichever comes first; Close must be called in any case. An error means that nothing was opened:
 // a bad configuration, an address that does not resolve, or a [*LimitError].
-func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) {
+func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) { return start(ctx, cfg, nil) }
+
+// start is Start for a fleet whose messages are accounted for, unless account is nil.
+func start(ctx context.Context, cfg FleetConfig, account *accountConfig) (*Fleet, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -159,10 +217,14 @@ func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) {
 	f := &Fleet{
 		conns:     cfg.Conns,
 		ramp:      cfg.Ramp,
+		steps:     cfg.Steps,
+		first:     cfg.First,
+		times:     orDefault(cfg.Stride, 1),
+		plan:      newAssignment(cfg),
+		slowRate:  orDefault(cfg.SlowRate, defaultSlowRate),
 		timeout:   orDefault(cfg.Timeout, defaultTimeout),
 		pause:     cfg.Pause,
 		topics:    cfg.Topics,
-		perConn:   orDefault(cfg.TopicsPerConn, 1),
 		deaf:      cfg.Deaf,
 		receive:   cfg.ReceiveBuffer,
 		stamp:     stampOf(cfg.Stamp),
@@ -175,17 +237,28 @@ func Start(ctx context.Context, cfg FleetConfig) (*Fleet, error) {
 		return nil, fmt.Errorf("loadtest: read the clock: %w", err)
 	}
 	f.begunAt = clock.Nano()
+	if account != nil && account.Begun != 0 {
+		f.begun = f.begun.Add(time.Duration(account.Begun - f.begunAt))
+		f.begunAt = account.Begun
+	}
+	if cfg.Ack != "" {
+		f.ack = []byte(cfg.Ack)
+	}
+	f.acks = len(f.subscribe) > 0 && (cfg.Ack != "" || strings.HasPrefix(f.subscribe[0].text, ownCommand))
+	if cfg.Answer != "" {
+		f.answer = []byte(cfg.Answer)
+	}
 	var err error
-	if f.target, err = resolveTarget(ctx, cfg.URL); err != nil {
+	if f.targets, err = resolveTargets(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if f.sources, err = planSources(cfg, f.target.addr.Addr()); err != nil {
+	if f.sources, err = planSources(cfg, f.targets); err != nil {
 		return nil, err
 	}
 	workers := min(orDefault(cfg.Workers, runtime.GOMAXPROCS(0)), cfg.Conns)
 	inFlight := orDefault(cfg.InFlight, defaultInFlight)
 	for id := range workers {
-		w, err := newWorker(f, id, workers, max(1, inFlight/workers))
+		w, err := newWorker(f, id, workers, max(1, inFlight/workers), account)
 		if err != nil {
 			for _, w := range f.workers {
 				w.release()
@@ -265,10 +338,31 @@ func (f *Fleet) Totals() Totals {
 // them. Messages without a stamp are not in it.
 func (f *Fleet) Latencies() Latencies { return f.latencies.snapshot() }
 
-// Client returns what client i, counted from 0, received. Only after Close: until then its worker owns it.
-func (f *Fleet) Client(i int) Ledger {
-	n := len(f.workers)
-	return f.workers[i%n].clients[i/n].ledger
+// each has every worker call do on its own goroutine, between two turns of its loop, and waits until all have.
+func (f *Fleet) each(do func(w *worker)) {
+	var all sync.WaitGroup
+	for _, w := range f.workers {
+		all.Go(func() {
+			done := make(chan struct{})
+			select {
+			case w.orders <- func() { do(w); close(done) }:
+				w.wakeUp()
+				select {
+				case <-done:
+				case <-w.ended:
+					// It ended between two orders, and nobody else is left to touch what it owned.
+					select {
+					case <-done:
+					case order := <-w.orders:
+						order()
+					}
+				}
+			case <-w.ended:
+				do(w)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Close ends all connections, open ones with a closing handshake, and returns when the workers have ended. The server

@@ -69,7 +69,7 @@ func threadCPU(b *testing.B) time.Duration {
 
 // tcpPairs returns a worker that is not running with n open clients, and the descriptors of the other ends.
 func tcpPairs(b *testing.B, n int) (*worker, []int) {
-	w, err := newWorker(&Fleet{conns: n}, 0, 1, 1)
+	w, err := newWorker(&Fleet{conns: n, times: 1, begun: time.Now(), targets: make([]target, 1)}, 0, 1, 1, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,18 +11,22 @@ import (
 )
 
 // A client is one connection as its worker sees it. A fleet of a million holds a million of them, so its size is the
-// load tester's memory: what is needed in rare states only (half a response, bytes that a full socket did not take)
+// load tester's memory: what is needed in rare states only (half a response, bytes that a full socket did not take, TLS)
 // is kept in the worker's maps instead, and what can be computed again (key, topic) is not kept.
 type client struct {
-	decoder wsproto.Decoder
-	ledger  Ledger
-	fd      int32
-	begun   uint32 // when connect(2) was called, in the fleet's milliseconds
-	state   state
-	replied bool // the subscribe command was answered
+	decoder   wsproto.Decoder
+	fd        int32
+	begun     uint32 // when connect(2) was called, in the fleet's milliseconds
+	state     state
+	role      role
+	probe     bool // latencies are recorded
+	replied   bool // the subscribe command was answered
+	granted   bool // and not refused
+	returning bool // it was open before
+	secure    bool // the TLS handshake is over
 }
 
-// A state is where a client is in its life; it only moves down this list.
+// A state is where a client is in its life; it only moves down this list, unless it comes back to connect again.
 type state uint8
 
 const (
@@ -56,15 +60,19 @@ func (w *worker) event(i int32, events uint32) {
 			w.flush(i)
 		}
 		if events&^unix.EPOLLOUT != 0 && c.state != stateEnded {
-			w.read(i)
+			if c.role != roleReader && c.replied && c.state == stateOpen {
+				w.withdrawn(i, events)
+				return
+			}
+			w.read(i, w.buf)
 		}
 	}
 }
 
-// read does one read(2) for client i and handles what it brought. If there is more, epoll will say so again.
-func (w *worker) read(i int32) {
+// read does one read(2) into buf for client i and handles what it brought. If there is more, epoll will say so again.
+func (w *worker) read(i int32, buf []byte) {
 	c := &w.clients[i]
-	n, errno := readNow(c.fd, w.buf)
+	n, errno := readNow(c.fd, buf)
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return
@@ -72,10 +80,25 @@ func (w *worker) read(i int32) {
 		w.end(i, ioFault(errno))
 		return
 	case n == 0:
+		if s, ok := w.sessions[i]; ok && !c.secure {
+			w.cutShort(i, s)
+			return
+		}
 		w.end(i, Fault{Kind: FaultEOF})
 		return
 	}
-	b := w.buf[:n]
+	if w.sessions != nil {
+		if s, ok := w.sessions[i]; ok {
+			w.decrypt(i, s, buf[:n])
+			return
+		}
+	}
+	w.input(i, buf[:n])
+}
+
+// input handles what the server sent.
+func (w *worker) input(i int32, b []byte) {
+	c := &w.clients[i]
 	if c.state == stateUpgrading {
 		b = w.upgraded(i, b)
 	}
@@ -99,7 +122,7 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 		delete(w.heads, i)
 	}
 	key := handshakeKey(w.fleet.seed, w.index(int(i)))
-	req := w.fleet.target.request(string(key[:]))
+	req := w.fleet.targets[w.target(i)].request(string(key[:]))
 	r, n, err := wsproto.ParseResponse(b, &req, wsproto.RequestLimits{})
 	switch {
 	case err != nil:
@@ -114,18 +137,35 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 	}
 	c.state = stateOpen
 	w.pending--
-	w.settled++
-	w.totals.Opened++
 	w.totals.Open++
+	record(w.connects, int64(w.millis()-c.begun)*1e6)
+	if c.returning {
+		w.totals.Reopened++
+	} else {
+		w.settled++
+		w.totals.Opened++
+	}
+	w.subscribe(i)
+	if c.state == stateEnded {
+		return nil
+	}
+	return b[n:]
+}
+
+// subscribe sends client i's subscribe message.
+func (w *worker) subscribe(i int32) {
 	f := w.fleet
 	if len(f.subscribe) > 0 {
 		// The payload comes first in out, so that both can share it; the frame follows.
-		w.out = f.subscribe.append(w.out[:0], w.index(int(i)), f.topics, f.perConn)
+		w.places = f.plan.appendTopics(w.places[:0], w.number(int(i)))
+		w.out = f.subscribe.append(w.out[:0], w.number(int(i)), f.topics, w.places)
 		p := len(w.out)
 		w.out = wsproto.AppendMaskedFrame(w.out, wsproto.OpText, w.key(), w.out[:p])
 		w.send(i, w.out[p:])
 	}
-	return b[n:]
+	if !f.acks && w.clients[i].state == stateOpen {
+		w.grant(i, true)
+	}
 }
 
 // message handles one message of the server. A zero Op is the decoder's "not whole yet".
@@ -133,19 +173,21 @@ func (w *worker) message(i int32, m wsproto.Message) {
 	c := &w.clients[i]
 	switch m.Op {
 	case wsproto.OpText, wsproto.OpBinary:
-		c.ledger.Messages++
-		c.ledger.Bytes += uint64(len(m.Payload))
 		w.totals.Messages++
 		w.totals.Bytes += uint64(len(m.Payload))
-		if bytes.HasPrefix(m.Payload, dataPrefix) {
-			c.ledger.Data++
+		switch {
+		case w.isData(i, m.Payload):
 			w.totals.Data++
 			w.gotData++
 			if w.fleet.stamp != nil {
 				w.clock(m.Payload)
 			}
-		} else if !c.replied {
+		case !c.replied:
 			w.reply(i, m.Payload)
+		}
+		if w.fleet.answer != nil && bytes.Equal(m.Payload, w.fleet.answer) && c.state == stateOpen {
+			w.out = wsproto.AppendMaskedFrame(w.out[:0], m.Op, w.key(), m.Payload)
+			w.send(i, w.out)
 		}
 	case wsproto.OpPing:
 		if c.state != stateOpen {
@@ -166,27 +208,66 @@ func (w *worker) message(i int32, m wsproto.Message) {
 	}
 }
 
+// isData accounts for a message if it is a topic's data, and reports whether it is.
+func (w *worker) isData(i int32, payload []byte) bool {
+	if w.ledger != nil {
+		return w.judge(i, payload)
+	}
+	return bytes.HasPrefix(payload, dataPrefix)
+}
+
 // reply handles a message that is not data and comes before the subscribe command was answered.
 func (w *worker) reply(i int32, payload []byte) {
-	switch {
+	switch f := w.fleet; {
+	case f.ack != nil:
+		if !bytes.Contains(payload, f.ack) {
+			return
+		}
+		w.grant(i, true)
 	case bytes.HasPrefix(payload, ackPrefix) && !bytes.Contains(payload, ackErrors):
-		w.totals.Acked++
+		w.grant(i, true)
 	case bytes.HasPrefix(payload, ackPrefix), bytes.HasPrefix(payload, errPrefix):
 		w.fault(Fault{Kind: FaultSubscribe})
-	default:
-		return // hello, heartbeat
+		w.grant(i, false)
 	}
-	w.clients[i].replied = true
-	w.replied++
-	if w.fleet.deaf && !w.closing {
-		w.setDeaf(i)
+	// What is left is hello or a heartbeat.
+}
+
+// grant says that client i's subscription was answered.
+func (w *worker) grant(i int32, ok bool) {
+	c := &w.clients[i]
+	c.replied, c.granted = true, ok
+	if ok {
+		w.totals.Subscribed++
+		if w.ledger != nil {
+			w.answered(i, !w.fleet.acks)
+		}
+	}
+	if !c.returning {
+		w.replied++
+		if ok {
+			w.totals.Acked++
+		}
+	}
+	if w.closing {
+		return
+	}
+	switch {
+	case w.fleet.deaf:
+		// Subtle: nothing can wait to be sent, since the server has answered, so nobody listens to the socket after
+		// this but for its errors, which epoll always reports.
+		w.watchOrEnd(i, 0)
+	case c.role == roleSilent:
+		w.watchOrEnd(i, unix.EPOLLRDHUP)
+	case c.role == roleSlow:
+		w.watchOrEnd(i, unix.EPOLLRDHUP)
+		w.slow = append(w.slow, i)
 	}
 }
 
-// setDeaf makes client i not read any more. Subtle: nothing can wait to be sent, since the server has answered, so
-// nobody listens to the socket after this but for its errors, which epoll always reports.
-func (w *worker) setDeaf(i int32) {
-	if err := w.watch(i, 0); err != nil {
+// watchOrEnd replaces the events that client i is interested in.
+func (w *worker) watchOrEnd(i int32, events uint32) {
+	if err := w.watch(i, events); err != nil {
 		w.end(i, ioFault(err))
 	}
 }

@@ -107,8 +107,8 @@ func TestReceiveBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	f := &Fleet{conns: 1, receive: 4096, target: target{addr: netip.MustParseAddrPort(ln.Addr().String())}}
-	w, err := newWorker(f, 0, 1, 1)
+	f := &Fleet{conns: 1, times: 1, receive: 4096, begun: time.Now(), targets: []target{{addr: netip.MustParseAddrPort(ln.Addr().String())}}}
+	w, err := newWorker(f, 0, 1, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

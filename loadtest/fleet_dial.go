@@ -9,76 +9,103 @@ import (
 	"tickcast/wsproto"
 )
 
-// index returns the fleet-wide number of the worker's client in slot i. Slots are dealt out round robin, so that the
+// index returns the fleet-wide number of the worker's client in a slot. Slots are dealt out round robin, so that the
 // clients of all workers together are started in the order of their numbers.
-func (w *worker) index(i int) int { return i*w.stride + w.id }
+func (w *worker) index(slot int) int { return slot*w.stride + w.id }
+
+// number returns the number of the client in a slot within the run.
+func (w *worker) number(slot int) int { return w.fleet.first + w.index(slot)*w.fleet.times }
+
+// target returns the place of the server of the client in a slot.
+func (w *worker) target(slot int32) int { return w.number(int(slot)) % len(w.fleet.targets) }
+
+// An attempt is a connection on its way to be open.
+type attempt struct {
+	slot  int32
+	begun uint32 // as in the client: another attempt of the same client began at another time
+}
 
 // dial starts the connections that are due and returns how long until it wants to be called again; negative: not
 // before something happens.
 func (w *worker) dial() time.Duration {
 	f := w.fleet
 	for range dialBatch {
-		if w.closing || w.started == len(w.clients) || w.pending >= w.inFlight {
+		if w.closing || w.pending >= w.inFlight {
 			return w.untilExpiry()
 		}
-		if f.ramp > 0 {
-			// The schedule counts from the fleet's begin: a worker that was late catches up.
-			due := time.Duration(float64(w.index(w.started)) / float64(f.ramp) * float64(time.Second))
-			if wait := due - time.Since(f.begun); wait > 0 {
-				if expiry := w.untilExpiry(); expiry >= 0 {
-					wait = min(wait, expiry)
-				}
-				return wait
+		if n := len(w.back); n > 0 {
+			slot := w.back[n-1]
+			w.back = w.back[:n-1]
+			w.start(slot)
+			continue
+		}
+		if w.started == len(w.clients) {
+			return w.untilExpiry()
+		}
+		// The schedule counts from the fleet's begin: a worker that was late catches up.
+		if at := due(w.number(w.started), f.ramp, f.steps); at > 0 {
+			if wait := at - time.Since(f.begun); wait > 0 {
+				return sooner(wait, w.untilExpiry())
 			}
 		}
-		w.start(int32(w.started))
+		w.started++
+		w.totals.Started++
+		w.start(int32(w.started - 1))
 	}
 	return 0
 }
 
-// start begins a non-blocking connect for the client in slot i, the next unused one.
-func (w *worker) start(i int32) {
-	c := &w.clients[i]
-	w.started++
-	w.totals.Started++
+// sooner returns the shorter of two waits, of which a negative one has no end.
+func sooner(a, b time.Duration) time.Duration {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// start begins a non-blocking connect for the client in a slot.
+func (w *worker) start(slot int32) {
+	c, f := &w.clients[slot], w.fleet
 	w.pending++
 	w.held++
 	c.fd = -1
 	c.state = stateConnecting
 	c.begun = w.millis()
+	w.attempts = append(w.attempts, attempt{slot, c.begun})
+	peer := w.peers[w.target(slot)]
 	domain := unix.AF_INET6
-	if w.fleet.target.addr.Addr().Is4() {
+	if _, ok := peer.(*unix.SockaddrInet4); ok {
 		domain = unix.AF_INET
 	}
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		w.end(i, connectFault(err))
+		w.end(slot, connectFault(err))
 		return
 	}
 	c.fd = int32(fd)
-	if n := w.fleet.receive; n > 0 {
+	if n := f.receive; n > 0 {
 		// Before connect(2): the window's scale is agreed on there.
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, n); err != nil {
-			w.end(i, connectFault(err))
+			w.end(slot, connectFault(err))
 			return
 		}
 	}
-	if addr, ok := w.fleet.sources.of(w.index(int(i))); ok {
+	if addr, ok := f.sources.of(w.number(int(slot))); ok {
 		// Without IP_BIND_ADDRESS_NO_PORT bind(2) would take a port that no other connection of this address may
 		// use; with it the port is chosen at connect(2) and needs to differ only for the same server.
 		unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(addr, 0))); err != nil {
-			w.end(i, connectFault(err))
+			w.end(slot, connectFault(err))
 			return
 		}
 	}
-	if err := unix.Connect(fd, w.peer); err != nil && err != unix.EINPROGRESS {
-		w.end(i, connectFault(err))
+	if err := unix.Connect(fd, peer); err != nil && err != unix.EINPROGRESS {
+		w.end(slot, connectFault(err))
 		return
 	}
-	err = unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: i})
+	err = unix.EpollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: slot})
 	if err != nil {
-		w.end(i, connectFault(err))
+		w.end(slot, connectFault(err))
 	}
 }
 
@@ -97,8 +124,17 @@ func (w *worker) connected(i int32) {
 		return
 	}
 	c.state = stateUpgrading
+	if t := &w.fleet.targets[w.target(i)]; t.tls != nil {
+		w.startTLS(i, t.tls)
+		return
+	}
+	w.request(i)
+}
+
+// request sends the opening handshake.
+func (w *worker) request(i int32) {
 	key := handshakeKey(w.fleet.seed, w.index(int(i)))
-	w.out = wsproto.AppendRequest(w.out[:0], w.fleet.target.request(string(key[:])))
+	w.out = wsproto.AppendRequest(w.out[:0], w.fleet.targets[w.target(i)].request(string(key[:])))
 	w.send(i, w.out)
 }
 
@@ -110,21 +146,22 @@ func (w *worker) watch(i int32, events uint32) error {
 // expire ends the connections that have taken longer than the fleet's timeout to open.
 func (w *worker) expire() {
 	for w.untilExpiry() == 0 {
-		w.end(int32(w.oldest), Fault{Kind: FaultTimeout})
+		w.end(w.attempts[0].slot, Fault{Kind: FaultTimeout})
 	}
 }
 
 // untilExpiry returns when the oldest connection that is not open yet runs out of time, negative if there is none.
-// They were started in the order of their slots, so all slots before the oldest are settled for good.
 func (w *worker) untilExpiry() time.Duration {
-	for w.oldest < w.started && !w.clients[w.oldest].state.pending() {
-		w.oldest++
+	for len(w.attempts) > 0 {
+		a := w.attempts[0]
+		if c := &w.clients[a.slot]; c.state.pending() && c.begun == a.begun {
+			age := time.Duration(w.millis()-a.begun) * time.Millisecond
+			return max(0, w.fleet.timeout-age)
+		}
+		w.attempts = w.attempts[1:]
 	}
-	if w.oldest == w.started {
-		return -1
-	}
-	age := time.Duration(w.millis()-w.clients[w.oldest].begun) * time.Millisecond
-	return max(0, w.fleet.timeout-age)
+	w.attempts = nil
+	return -1
 }
 
 // millis returns the milliseconds since the fleet began. They wrap after 49 days, differences remain right.

@@ -27,8 +27,20 @@ func (w *worker) key() (key [4]byte) {
 	return key
 }
 
-// send writes b to client i; what a full socket does not take waits in unsent. It may end the client.
+// send writes b to client i, encrypted if its connection is; what a full socket does not take waits in unsent. It may end
+// the client.
 func (w *worker) send(i int32, b []byte) {
+	if w.sessions != nil {
+		if s, ok := w.sessions[i]; ok {
+			w.encrypt(i, s, b)
+			return
+		}
+	}
+	w.transmit(i, b)
+}
+
+// transmit writes b to client i's socket.
+func (w *worker) transmit(i int32, b []byte) {
 	c := &w.clients[i]
 	if c.state == stateEnded {
 		return
@@ -82,8 +94,15 @@ func (w *worker) end(i int32, f Fault) {
 	c := &w.clients[i]
 	switch {
 	case c.state.pending():
-		w.totals.Failed++
+		if c.returning {
+			w.totals.Lost++
+		} else {
+			w.totals.Failed++
+		}
 		w.fault(f)
+	case c.state == stateOpen && c.role != roleReader && c.replied:
+		w.totals.Dismissed++ // as a server may
+		w.dismissed += int64(w.millis() - c.begun)
 	case c.state == stateOpen:
 		w.totals.Lost++
 		w.fault(f)
@@ -91,7 +110,7 @@ func (w *worker) end(i int32, f Fault) {
 	w.drop(i)
 }
 
-// drop closes client i's socket and forgets all but its ledger. It does nothing to one that is not held.
+// drop closes client i's socket and forgets what it was. It does nothing to one that is not held.
 func (w *worker) drop(i int32) {
 	c := &w.clients[i]
 	switch c.state {
@@ -99,13 +118,25 @@ func (w *worker) drop(i int32) {
 		return
 	case stateConnecting, stateUpgrading:
 		w.pending--
-		w.settled++
+		if !c.returning {
+			w.settled++
+		}
 	default:
 		w.totals.Open--
 	}
-	if !c.replied {
-		c.replied = true
+	if c.granted {
+		w.totals.Subscribed--
+	}
+	if w.ledger != nil {
+		w.left(i)
+	}
+	if !c.replied && !c.returning {
 		w.replied++
+	}
+	c.replied, c.granted, c.secure = true, false, false
+	if s, ok := w.sessions[i]; ok {
+		s.close()
+		delete(w.sessions, i)
 	}
 	if c.fd >= 0 {
 		unix.Close(int(c.fd)) // takes it out of epoll as well

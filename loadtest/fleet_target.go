@@ -3,6 +3,8 @@ package loadtest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -21,23 +24,103 @@ import (
 // DefaultSubscribe is the command that a client sends when [FleetConfig].Subscribe is empty.
 const DefaultSubscribe = `{"op":"sub","id":1,"topics":["{topic}"]}`
 
-// A target is the server in the forms that the workers need.
+// ownCommand is what the commands of Tickcast's protocol begin with.
+const ownCommand = `{"op":`
+
+// A target is a server in the forms that the workers need.
 type target struct {
-	addr netip.AddrPort
-	host string // the Host header
-	path string // the request target: path and query
+	url       string
+	addr      netip.AddrPort
+	host      string // the Host header
+	path      string // the request target: path and query
+	tls       *tls.Config
+	protocols []string
+	origin    string
 }
 
-// resolveTarget parses a ws URL and looks its host up; of several addresses the first is taken.
+// maxTargets bounds a range of ports.
+const maxTargets = 65535
+
+// resolveTargets parses the URLs of cfg and looks their hosts up; of several addresses of a host the first is taken.
+func resolveTargets(ctx context.Context, cfg FleetConfig) ([]target, error) {
+	var all []target
+	for _, raw := range strings.Split(cfg.URL, ",") {
+		urls, err := expandPorts(raw)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range urls {
+			t, err := resolveTarget(ctx, u)
+			if err != nil {
+				return nil, err
+			}
+			if cfg.Subprotocols != nil {
+				t.protocols = cfg.Subprotocols
+			}
+			t.origin = cfg.Origin
+			if t.tls != nil {
+				if err := trust(t.tls, cfg); err != nil {
+					return nil, err
+				}
+			}
+			all = append(all, t)
+		}
+	}
+	return all, nil
+}
+
+// portRange finds the 8000-8053 in ws://host:8000-8053/path.
+var portRange = regexp.MustCompile(`^([a-z]+://[^/?#]*):([0-9]{1,5})-([0-9]{1,5})([/?#].*|)$`)
+
+// expandPorts returns the URLs that a URL with a range of ports stands for.
+func expandPorts(raw string) ([]string, error) {
+	m := portRange.FindStringSubmatch(raw)
+	if m == nil {
+		return []string{raw}, nil
+	}
+	from, errFrom := strconv.Atoi(m[2])
+	to, errTo := strconv.Atoi(m[3])
+	if errFrom != nil || errTo != nil || from < 1 || to > maxTargets || from > to {
+		return nil, fmt.Errorf("loadtest: URL %q has no valid range of ports", raw)
+	}
+	var urls []string
+	for p := from; p <= to; p++ {
+		urls = append(urls, fmt.Sprintf("%s:%d%s", m[1], p, m[4]))
+	}
+	return urls, nil
+}
+
+// trust says which certificates of the server are good.
+func trust(c *tls.Config, cfg FleetConfig) error {
+	c.InsecureSkipVerify = cfg.Insecure
+	if cfg.CA == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(cfg.CA)
+	if err != nil {
+		return fmt.Errorf("loadtest: certificates: %w", err)
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("loadtest: %s holds no certificate", cfg.CA)
+	}
+	return nil
+}
+
+// resolveTarget parses a ws or wss URL and looks its host up.
 func resolveTarget(ctx context.Context, raw string) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return target{}, fmt.Errorf("loadtest: %w", err)
 	}
-	if u.Scheme != "ws" || u.Hostname() == "" {
+	port := uint64(80)
+	var secure *tls.Config
+	switch {
+	case u.Scheme == "wss" && u.Hostname() != "":
+		port, secure = 443, &tls.Config{ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}}
+	case u.Scheme != "ws" || u.Hostname() == "":
 		return target{}, fmt.Errorf("loadtest: URL %q is not of the form ws://host:port/path", raw)
 	}
-	port := uint64(80)
 	if p := u.Port(); p != "" {
 		if port, err = strconv.ParseUint(p, 10, 16); err != nil || port == 0 {
 			return target{}, fmt.Errorf("loadtest: URL %q has no valid port", raw)
@@ -48,15 +131,18 @@ func resolveTarget(ctx context.Context, raw string) (target, error) {
 		return target{}, fmt.Errorf("loadtest: look up the server: %w", err)
 	}
 	return target{
-		addr: netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)),
-		host: u.Host,
-		path: u.RequestURI(),
+		url:       raw,
+		addr:      netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)),
+		host:      u.Host,
+		path:      u.RequestURI(),
+		tls:       secure,
+		protocols: offered,
 	}, nil
 }
 
 // request is the opening handshake of the client whose key is given.
 func (t *target) request(key string) wsproto.ClientRequest {
-	return wsproto.ClientRequest{Host: t.host, Path: t.path, Key: key, Protocols: offered}
+	return wsproto.ClientRequest{Host: t.host, Path: t.path, Key: key, Origin: t.origin, Protocols: t.protocols}
 }
 
 var offered = []string{Subprotocol}
@@ -112,93 +198,92 @@ func parseTemplate(text string, topics []string) template {
 	}
 }
 
-// append appends the message of client i, for perConn of the topics.
-func (t template) append(dst []byte, i int, topics []string, perConn int) []byte {
+// append appends the message of client i, for the topics in the given places.
+func (t template) append(dst []byte, i int, topics []string, places []uint32) []byte {
 	for _, part := range t {
 		dst = append(dst, part.text...)
-		switch {
-		case part.hole == 'i':
+		switch part.hole {
+		case 'i':
 			dst = strconv.AppendInt(dst, int64(i), 10)
-		case part.hole == 't' && len(topics) > 0:
-			dst = appendTopics(dst, i, topics, perConn)
+		case 't':
+			for j, k := range places {
+				if j > 0 {
+					dst = append(dst, `","`...)
+				}
+				dst = append(dst, topics[k]...)
+			}
 		}
 	}
 	return dst
-}
-
-// appendTopics appends the topics of client i as they stand between the outer quotation marks of a list.
-func appendTopics(dst []byte, i int, topics []string, perConn int) []byte {
-	step := 1
-	if perConn > 1 {
-		step = nthCoprime(i/len(topics), len(topics))
-	}
-	for j := range perConn {
-		if j > 0 {
-			dst = append(dst, `","`...)
-		}
-		dst = append(dst, topics[(i+j*step)%len(topics)]...)
-	}
-	return dst
-}
-
-// nthCoprime returns the n-th number, from 0 on, that shares no factor with m; after those below m comes the first again.
-// Steps of such a length through a ring of m meet all places before one comes twice.
-func nthCoprime(n, m int) int {
-	var below []int
-	for c := range m {
-		if gcd(c, m) == 1 {
-			below = append(below, c)
-		}
-	}
-	return below[n%len(below)]
-}
-
-// gcd returns the greatest common divisor.
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 // sources deals out local addresses. Empty: the kernel chooses.
 type sources struct {
-	addrs []netip.Addr
-	each  int // connections from one address
+	addrs   []netip.Addr
+	targets int
 }
 
-// of returns client i's local address; ok is false if the kernel shall choose.
+// of returns the local address of the run's client i; ok is false if the kernel shall choose. Those of one server take
+// turns, so that no address is used for more than its share.
 func (s *sources) of(i int) (addr netip.Addr, ok bool) {
 	if len(s.addrs) == 0 {
 		return netip.Addr{}, false
 	}
-	return s.addrs[i/s.each%len(s.addrs)], true
+	return s.addrs[i/s.targets%len(s.addrs)], true
 }
 
-// planSources decides on the local addresses for cfg's connections to server.
-func planSources(cfg FleetConfig, server netip.Addr) (sources, error) {
+// planSources decides on the local addresses for the run's connections to the servers.
+func planSources(cfg FleetConfig, targets []target) (sources, error) {
+	conns := max(cfg.RunConns, cfg.Conns)
 	each := portsPerAddress()
-	need := (cfg.Conns + each - 1) / each
-	for _, a := range cfg.Sources {
-		if a.Is4() != server.Is4() {
-			return sources{}, fmt.Errorf("loadtest: source %v cannot reach %v", a, server)
+	need := SourcesFor((conns+len(targets)-1)/len(targets), each)
+	local := true
+	for _, t := range targets {
+		server := t.addr.Addr()
+		local = local && server.Is4() && server.IsLoopback()
+		for _, a := range cfg.Sources {
+			if a.Is4() != server.Is4() {
+				return sources{}, fmt.Errorf("loadtest: source %v cannot reach %v", a, server)
+			}
 		}
 	}
 	switch {
 	case len(cfg.Sources) >= need:
-		return sources{cfg.Sources, each}, nil
-	case len(cfg.Sources) > 0 || need > 1 && !(server.Is4() && server.IsLoopback()):
+		return sources{cfg.Sources, len(targets)}, nil
+	case len(cfg.Sources) > 0:
 		return sources{}, fmt.Errorf("loadtest: %d connections need %d source addresses, %d given",
-			cfg.Conns, need, len(cfg.Sources))
+			conns, need, len(cfg.Sources))
 	case need <= 1:
 		return sources{}, nil
+	case !local:
+		own := hostAddrs(targets[0].addr.Addr().Is4())
+		if len(own) < need {
+			return sources{}, fmt.Errorf("loadtest: %d connections need %d source addresses, this host has %d",
+				conns, need, len(own))
+		}
+		return sources{own, len(targets)}, nil
 	}
-	s := sources{each: each}
+	s := sources{targets: len(targets)}
 	for a := netip.AddrFrom4([4]byte{127, 0, 0, 2}); len(s.addrs) < need; a = a.Next() {
 		s.addrs = append(s.addrs, a)
 	}
 	return s, nil
 }
+
+// hostAddrs returns the addresses of this host's interfaces from which other hosts can be reached.
+func hostAddrs(v4 bool) (own []netip.Addr) {
+	all, _ := net.InterfaceAddrs() // without them there are none
+	for _, a := range all {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && p.Addr().Is4() == v4 && p.Addr().IsGlobalUnicast() {
+			own = append(own, p.Addr())
+		}
+	}
+	return own
+}
+
+// SourcesFor returns how many local addresses so many connections to one server take, with so many ports each.
+func SourcesFor(conns, ports int) int { return (conns + ports - 1) / ports }
 
 // portsPerAddress returns how many connections to one server one address is used for: nine tenths of the ephemeral
 // ports, since the kernel's search for a free one becomes slow, then fails, as they run out.

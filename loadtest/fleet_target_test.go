@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,7 +46,8 @@ func TestTemplate(t *testing.T) {
 		{`{topic}`, five, 9, 3, `e","b","d`},
 		{`{topic}`, five, 5 * 4, 3, `a","b","c`}, // all four steps have been used
 	} {
-		got := string(parseTemplate(tt.text, tt.topics).append(nil, tt.i, tt.topics, tt.perConn))
+		plan := newAssignment(FleetConfig{Topics: tt.topics, TopicsPerConn: tt.perConn})
+		got := string(parseTemplate(tt.text, tt.topics).append(nil, tt.i, tt.topics, plan.appendTopics(nil, tt.i)))
 		if got != tt.want {
 			t.Errorf("%q for client %d: %q, want %q", tt.text, tt.i, got, tt.want)
 		}
@@ -57,15 +57,14 @@ func TestTemplate(t *testing.T) {
 // No client is given a topic twice, whatever the number of topics.
 func TestAppendTopicsDiffer(t *testing.T) {
 	for n := 1; n <= 30; n++ {
-		var topics []string
-		for i := range n {
-			topics = append(topics, strconv.Itoa(i))
-		}
-		for i := range n * n {
-			got := strings.Split(string(appendTopics(nil, i, topics, n)), `","`)
-			slices.Sort(got)
-			if len(slices.Compact(got)) != n {
-				t.Fatalf("%d topics, client %d: %q", n, i, got)
+		for _, zipf := range []float64{0, 1.1} {
+			plan := newAssignment(FleetConfig{Topics: make([]string, n), TopicsPerConn: n, Zipf: zipf})
+			for i := range n * n {
+				got := plan.appendTopics(nil, i)
+				slices.Sort(got)
+				if len(got) != n || len(slices.Compact(got)) != n {
+					t.Fatalf("%d topics, client %d: %v", n, i, got)
+				}
 			}
 		}
 	}
@@ -92,16 +91,16 @@ func TestPlanSources(t *testing.T) {
 	}{
 		{"few", each, nil, other, map[int]string{0: "", each - 1: ""}, ""},
 		{"many on loopback", 2*each + 1, nil, loopback,
-			map[int]string{0: "127.0.0.2", each - 1: "127.0.0.2", each: "127.0.0.3", 2 * each: "127.0.0.4"}, ""},
-		{"beyond a byte", 300 * each, nil, loopback, map[int]string{299 * each: "127.0.1.45"}, ""},
-		{"many elsewhere", each + 1, nil, other, nil, "need 2 source addresses, 0 given"},
-		{"given", each + 1, given, other, map[int]string{0: "192.0.2.7", each: "192.0.2.9"}, ""},
+			map[int]string{0: "127.0.0.2", 1: "127.0.0.3", 2: "127.0.0.4", 3: "127.0.0.2", 2 * each: "127.0.0.4"}, ""},
+		{"beyond a byte", 300 * each, nil, loopback, map[int]string{299: "127.0.1.45"}, ""},
+		{"many elsewhere", 1000 * each, nil, other, nil, "need 1000 source addresses, this host has"},
+		{"given", each + 1, given, other, map[int]string{0: "192.0.2.7", 1: "192.0.2.9"}, ""},
 		{"given, few", 1, given[:1], other, map[int]string{0: "192.0.2.7"}, ""},
 		{"too few given", 3 * each, given, loopback, nil, "need 3 source addresses, 2 given"},
 		{"other family", 1, []netip.Addr{netip.IPv6Loopback()}, loopback, nil, "cannot reach"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := planSources(FleetConfig{Conns: tt.conns, Sources: tt.given}, tt.server)
+			s, err := planSources(FleetConfig{Conns: tt.conns, Sources: tt.given}, []target{{addr: netip.AddrPortFrom(tt.server, 80)}})
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
 					t.Errorf("got %v, want %q", err, tt.wantErr)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Ledger counts what one client received or, within [Totals], all of them.
+// A Ledger counts what the clients received.
 type Ledger struct {
 	Messages uint64 // whole text and binary messages
 	Data     uint64 // those of them that carry a topic's data (and not an ack, an error, a heartbeat ...)
@@ -26,8 +26,13 @@ type Totals struct {
 	Open    int // between the server's 101 and the end
 	Opened  int // have ever been open
 	Failed  int // ended before they were open
-	Lost    int // ended after they were open, and not by Close
-	Acked   int // subscriptions that the server acknowledged without an error
+	Lost    int // ended after they were open, and not by the fleet
+	Acked   int // clients whose first subscription the server acknowledged without an error
+
+	Subscribed int // open and acknowledged now
+	Reopened   int // connections that were opened again
+	Left       int // ended by the fleet, to be opened again
+	Dismissed  int // slow and half-open clients that the server ended
 
 	Ledger
 	Pings    uint64 // answered with a pong
@@ -44,6 +49,10 @@ func (t *Totals) add(o *Totals) {
 	t.Failed += o.Failed
 	t.Lost += o.Lost
 	t.Acked += o.Acked
+	t.Subscribed += o.Subscribed
+	t.Reopened += o.Reopened
+	t.Left += o.Left
+	t.Dismissed += o.Dismissed
 	t.Messages += o.Messages
 	t.Data += o.Data
 	t.Bytes += o.Bytes
@@ -92,12 +101,13 @@ const (
 	FaultProtocol                       // the server broke RFC 6455; Code is the status code it was closed with
 	FaultSubscribe                      // the server did not grant the subscription; the connection lives on
 	FaultBacklog                        // the server does not read: too many bytes for it are waiting
+	FaultTLS                            // the TLS handshake failed, or what came was not what TLS allows
 )
 
 var faultNames = [...]string{
 	FaultConnect: "connect", FaultRefused: "refused", FaultTimeout: "timeout", FaultStatus: "status",
 	FaultHandshake: "handshake", FaultReset: "reset", FaultEOF: "eof", FaultClosed: "closed",
-	FaultProtocol: "protocol", FaultSubscribe: "subscribe", FaultBacklog: "backlog",
+	FaultProtocol: "protocol", FaultSubscribe: "subscribe", FaultBacklog: "backlog", FaultTLS: "tls",
 }
 
 // A Fault is a kind of error and the number that goes with it, if one does. It is comparable.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
 
 	"tickcast/wsproto"
@@ -32,27 +33,44 @@ type worker struct {
 	inFlight int // bound of pending
 	config   wsproto.Config
 	ep, wake int
+	orders   chan func()
+	ended    chan struct{} // closed when run has returned
 
 	// Owned by run.
-	clients []client
-	started int // slots below it are in use
-	oldest  int // slots below it are open or ended
-	pending int // between connect(2) and the 101
-	held    int // with a socket
-	peer    unix.Sockaddr
-	buf     []byte
-	out     []byte // scratch for what is sent
-	events  []unix.EpollEvent
-	heads   map[int32][]byte // the incomplete answers to upgrade requests
-	unsent  map[int32][]byte // what a full socket did not take
-	rng     *rand.PCG
-	totals  Totals
-	settled int // to be added to the fleet's tally
-	replied int
-	gotData int
-	closing bool
-	until   time.Time // the end of closeGrace
-	err     error     // also Close, after run
+	clients    []client
+	started    int                   // slots below it have been in use
+	attempts   []attempt             // in the order of their begin; those in front may have ended
+	back       []int32               // clients that shall connect again
+	pending    int                   // between connect(2) and the 101
+	held       int                   // with a socket
+	peers      []unix.Sockaddr       // of the fleet's targets
+	ledger     *ledger               // nil if messages are not accounted for
+	sessions   map[int32]*tlsSession // nil if there is no wss target
+	poked      *pokes
+	plain      []byte    // what a session decrypts into
+	slow       []int32   // clients that read slowly
+	slowDue    time.Time // when they read next
+	leaving    churn
+	places     []uint32                // scratch for a client's topics
+	turned     int64                   // when epoll last reported, CLOCK_MONOTONIC
+	lag        *hdrhistogram.Histogram // how long its events took to be handled, microseconds
+	connects   *hdrhistogram.Histogram // from connect(2) to the 101, microseconds
+	lastOpened int64                   // when the last client opened or failed, CLOCK_MONOTONIC
+	special    int                     // slow and half-open clients
+	dismissed  int64                   // sum over Totals.Dismissed of milliseconds since their connect(2)
+	buf        []byte
+	out        []byte // scratch for what is sent
+	events     []unix.EpollEvent
+	heads      map[int32][]byte // the incomplete answers to upgrade requests
+	unsent     map[int32][]byte // what a full socket did not take
+	rng        *rand.PCG
+	totals     Totals
+	settled    int // to be added to the fleet's tally
+	replied    int
+	gotData    int
+	closing    bool
+	until      time.Time // the end of closeGrace
+	err        error     // also Close, after run
 
 	// Any goroutine; guarded by mu.
 	mu        sync.Mutex
@@ -61,20 +79,38 @@ type worker struct {
 }
 
 // newWorker creates worker id of n. It holds descriptors until release.
-func newWorker(f *Fleet, id, n, inFlight int) (*worker, error) {
+func newWorker(f *Fleet, id, n, inFlight int, account *accountConfig) (*worker, error) {
 	w := &worker{
 		fleet: f, id: id, stride: n, inFlight: inFlight,
-		config:  wsproto.Config{MaxMessage: maxMessage, Client: true},
-		ep:      -1,
-		wake:    -1,
-		clients: make([]client, (f.conns-id+n-1)/n),
-		peer:    sockaddr(f.target.addr),
-		buf:     make([]byte, readBufferSize),
-		events:  make([]unix.EpollEvent, eventBatch),
-		heads:   map[int32][]byte{},
-		unsent:  map[int32][]byte{},
-		rng:     rand.NewPCG(f.seed, uint64(id)),
-		faults:  map[Fault]int{},
+		config:   wsproto.Config{MaxMessage: maxMessage, Client: true},
+		ep:       -1,
+		wake:     -1,
+		clients:  make([]client, (f.conns-id+n-1)/n),
+		orders:   make(chan func(), 1),
+		ended:    make(chan struct{}),
+		lag:      newLatencies(),
+		connects: newLatencies(),
+		buf:      make([]byte, readBufferSize),
+		events:   make([]unix.EpollEvent, eventBatch),
+		heads:    map[int32][]byte{},
+		unsent:   map[int32][]byte{},
+		rng:      rand.NewPCG(f.seed, uint64(id)),
+		faults:   map[Fault]int{},
+	}
+	for i := range f.targets {
+		w.peers = append(w.peers, sockaddr(f.targets[i].addr))
+		if f.targets[i].tls != nil && w.sessions == nil {
+			w.sessions, w.poked, w.plain = map[int32]*tlsSession{}, &pokes{}, make([]byte, readBufferSize)
+		}
+	}
+	for slot := range w.clients {
+		c, number := &w.clients[slot], w.number(slot)
+		if c.role, c.probe = f.plan.role(number), f.plan.probe(number); c.role != roleReader {
+			w.special++
+		}
+	}
+	if account != nil {
+		w.ledger = newLedger(w, account)
 	}
 	var err error
 	if w.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -114,8 +150,9 @@ func notify(eventfd int) {
 
 // run is the worker's loop, on its own goroutine until all is closed.
 func (w *worker) run() {
+	defer close(w.ended)
 	for !w.done() {
-		wait := w.dial()
+		wait := sooner(w.dial(), w.chores())
 		switch {
 		case w.closing:
 			wait = max(0, time.Until(w.until))
@@ -133,6 +170,9 @@ func (w *worker) run() {
 	for i := range w.clients {
 		w.drop(int32(i))
 	}
+	if w.poked != nil {
+		w.poked.running.Wait()
+	}
 	// Those that were never started will not be: nobody shall wait for them.
 	w.settled += len(w.clients) - w.started
 	w.replied += len(w.clients) - w.started
@@ -149,15 +189,23 @@ func (w *worker) turn(wait time.Duration) error {
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("loadtest: epoll: %w", err)
 	}
+	w.turned = w.fleet.now()
 	for i := range max(n, 0) {
 		ev := &w.events[i]
 		if ev.Fd == wakeSlot {
-			w.startClosing()
+			w.woken()
 			continue
 		}
 		w.event(ev.Fd, ev.Events)
 	}
 	w.expire()
+	if n > 0 {
+		now := w.fleet.now()
+		record(w.lag, now-w.turned)
+		if w.ledger != nil && len(w.ledger.touched) > 0 {
+			w.ledger.turnEnds(now)
+		}
+	}
 	w.publish()
 	return nil
 }
@@ -172,6 +220,7 @@ func (w *worker) publish() {
 	w.mu.Unlock()
 	// Subtle: the totals come first, so that who waited for a tally finds them complete.
 	if w.settled > 0 {
+		w.lastOpened = w.fleet.now()
 		w.fleet.settled.add(w.settled)
 	}
 	if w.replied > 0 {
@@ -190,16 +239,33 @@ func (w *worker) fault(f Fault) {
 	w.mu.Unlock()
 }
 
+// woken does what others asked for.
+func (w *worker) woken() {
+	readNow(int32(w.wake), w.buf[:8]) // resets the eventfd
+	if w.poked != nil {
+		w.takePokes()
+	}
+	select {
+	case order := <-w.orders:
+		order()
+	default:
+	}
+	if w.fleet.closing.Load() {
+		w.startClosing()
+	}
+}
+
 // startClosing begins the closing handshake on each open connection and ends the others.
 func (w *worker) startClosing() {
 	if w.closing {
 		return
 	}
 	w.closing, w.until = true, time.Now().Add(closeGrace)
+	w.slow, w.back, w.leaving = nil, nil, churn{}
 	for i := range w.clients {
 		switch c := &w.clients[i]; c.state {
 		case stateOpen:
-			if w.fleet.deaf && c.replied {
+			if (w.fleet.deaf || c.role != roleReader) && c.replied {
 				w.watch(int32(i), unix.EPOLLIN) // failing, it is dropped after closeGrace
 			}
 			w.sendClose(int32(i), wsproto.StatusNormal)

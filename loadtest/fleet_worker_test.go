@@ -3,6 +3,7 @@ package loadtest
 import (
 	"bytes"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +13,7 @@ import (
 
 // The goal is 150 bytes a client; what epoll and TCP need is kernel memory and not in it.
 func TestClientSize(t *testing.T) {
-	const want = 8 + 24 + 4 + 4 + 2 + 6 // decoder, ledger, descriptor, time, two bytes of state, padding
+	const want = 8 + 4 + 4 + 7 + 1 // decoder, descriptor, time, seven bytes of state, padding
 	if got := unsafe.Sizeof(client{}); got != want {
 		t.Errorf("a client has %d bytes, want %d", got, want)
 	}
@@ -21,8 +22,8 @@ func TestClientSize(t *testing.T) {
 // openPair returns a worker that is not running, its only client open, and the descriptor of the server's end.
 func openPair(t testing.TB) (*worker, int) {
 	t.Helper()
-	f := &Fleet{conns: 1}
-	w, err := newWorker(f, 0, 1, 1)
+	f := &Fleet{conns: 1, times: 1, begun: time.Now(), targets: make([]target, 1)}
+	w, err := newWorker(f, 0, 1, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestWorkerDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a round of three frames", n)
 	}
 	want := Ledger{Messages: 2 * (rounds + 1), Data: rounds + 1}
-	got := w.clients[0].ledger
+	got := w.totals.Ledger
 	got.Bytes = 0
 	if got != want || w.fleet.data.n.Load() != rounds+1 {
 		t.Errorf("received %+v", got)

@@ -28,11 +28,13 @@ const (
 type Source func(dst []byte, due time.Time) (subject string, payload []byte)
 
 // PublisherConfig says what is published where and how fast. Source and Rate must be
-// set. Of Conn, InProcess and URL the first that is set is used; none of them means the
+// set, Rate may be left out with Pace. Of Conn, InProcess and URL the first that is set is used; none of them means the
 // NATS server on its usual local port.
 type PublisherConfig struct {
 	Source Source
 	Rate   float64       // messages a second
+	Pace   Pace          // nil = Rate, all the time
+	Limit  uint64        // Run returns after so many messages; 0 = it does not
 	Burst  int           // messages between two looks at the clock and the context; 0 = 10 ms' worth
 	MaxLag time.Duration // older messages are skipped after a stall; 0 = DefaultMaxLag
 
@@ -41,10 +43,10 @@ type PublisherConfig struct {
 	URL       string                     // "nats://127.0.0.1:4222", several separated by commas
 }
 
-// A Publisher sends a Source's messages to NATS at a constant rate, kept by intended
-// times: message n is due n/rate seconds after the start, however late the ones before
-// it were. After a stall it catches up in bursts, at no more than twice the rate, and
-// gives up what is older than MaxLag.
+// A Publisher sends a Source's messages to NATS at a constant rate or another Pace, kept
+// by intended times: message n is due n/rate seconds after the start, however late the
+// ones before it were. After a stall it catches up in bursts, at no more than twice the
+// rate, and gives up what is older than MaxLag.
 //
 // A message that is due while NATS is away is lost and counted; the Publisher goes on
 // when NATS is back. Nothing is buffered meanwhile: an old tick is worth nothing.
@@ -71,16 +73,19 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Source == nil {
 		return nil, errors.New("loadtest: publisher without a source")
 	}
-	if !(cfg.Rate > 0) || math.IsInf(cfg.Rate, 1) {
-		return nil, fmt.Errorf("loadtest: publisher rate %v is not a positive number", cfg.Rate)
+	if cfg.Pace == nil {
+		if !(cfg.Rate > 0) || math.IsInf(cfg.Rate, 1) {
+			return nil, fmt.Errorf("loadtest: publisher rate %v is not a positive number", cfg.Rate)
+		}
+		cfg.Pace = Constant(cfg.Rate)
 	}
 	if cfg.Burst <= 0 {
-		cfg.Burst = max(1, int(min(cfg.Rate/100, 1<<20)))
+		cfg.Burst = max(1, int(min(cfg.Pace.Count(time.Second)/100, 1<<20)))
 	}
 	if cfg.MaxLag <= 0 {
 		cfg.MaxLag = DefaultMaxLag
 	}
-	return &Publisher{cfg: cfg, beat: metronome{cfg.Rate, uint64(cfg.Burst), cfg.MaxLag}}, nil
+	return &Publisher{cfg: cfg, beat: metronome{cfg.Pace, uint64(cfg.Burst), cfg.MaxLag}}, nil
 }
 
 // Stats may be called by any goroutine at any time.
@@ -93,7 +98,7 @@ func (p *Publisher) Stats() PublisherStats {
 	}
 }
 
-// Run publishes until ctx ends and then returns nil. It returns an error if the NATS
+// Run publishes until ctx ends or the limit is reached, and then returns nil. It returns an error if the NATS
 // URL is not usable or the connection is closed for good; an outage is neither. Run may
 // be called once.
 func (p *Publisher) Run(ctx context.Context) error {
@@ -112,9 +117,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	for done := uint64(0); ; {
 		select {
 		case <-ctx.Done():
-			if nc.IsConnected() {
-				nc.FlushTimeout(writeTimeout) // what does not get out in time is lost, as in an outage
-			}
+			flush(nc)
 			return nil
 		case <-timer.C:
 		}
@@ -124,6 +127,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 		now := time.Now()
 		elapsed := now.Sub(start)
 		skip, send, wake := p.beat.next(elapsed, done)
+		if p.cfg.Limit > 0 {
+			skip = min(skip, p.cfg.Limit-done)
+			send = min(send, p.cfg.Limit-done-skip)
+		}
 		p.skipped.Add(skip)
 		done += skip
 		up := nc.IsConnected()
@@ -143,7 +150,18 @@ func (p *Publisher) Run(ctx context.Context) error {
 			}
 			done++
 		}
+		if p.cfg.Limit > 0 && done == p.cfg.Limit {
+			flush(nc)
+			return nil
+		}
 		timer.Reset(wake - time.Since(start))
+	}
+}
+
+// flush waits until NATS has what was sent. What does not get out in time is lost, as in an outage.
+func flush(nc *nats.Conn) {
+	if nc.IsConnected() {
+		nc.FlushTimeout(writeTimeout)
 	}
 }
 
@@ -167,47 +185,4 @@ func (p *Publisher) connect() (*nats.Conn, error) {
 		options = append(options, nats.InProcessServer(p.cfg.InProcess))
 	}
 	return nats.Connect(url, options...)
-}
-
-// A metronome says when messages are due. It is a pure function of the time since the
-// start, so it neither drifts nor needs a clock.
-type metronome struct {
-	rate   float64 // messages a second
-	burst  uint64  // the most to send at once
-	maxLag time.Duration
-}
-
-// due returns the intended time of message n, counted from the start.
-func (m metronome) due(n uint64) time.Duration {
-	const forever = math.MaxInt64
-	if d := float64(n) / m.rate * float64(time.Second); d < forever {
-		return time.Duration(d)
-	}
-	return forever
-}
-
-// next is asked at a time after the start when done messages have been sent or skipped.
-// The next skip messages are to be given up, the send after them to be sent now, and at
-// the time wake next wants to be asked again.
-func (m metronome) next(elapsed time.Duration, done uint64) (skip, send uint64, wake time.Duration) {
-	if elapsed < m.due(done) {
-		return 0, 0, m.due(done)
-	}
-	// Messages 0 to total-1 are due by now. Rounding may put the last of them a
-	// nanosecond off; it is then sent that much early or a turn later.
-	total := max(done, uint64(elapsed.Seconds()*m.rate)+1)
-	if lag := elapsed - m.due(done); lag > m.maxLag {
-		oldest := uint64(math.Ceil((elapsed - m.maxLag).Seconds() * m.rate))
-		skip = max(done, oldest) - done
-	}
-	done += skip
-	if total < done {
-		total = done
-	}
-	send = min(total-done, m.burst)
-	if done+send < total {
-		// Still behind: catch up at twice the rate.
-		return skip, send, elapsed + m.due(send)/2
-	}
-	return skip, send, max(m.due(done+send), elapsed)
 }

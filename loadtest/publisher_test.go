@@ -16,7 +16,7 @@ import (
 
 func TestMetronome(t *testing.T) {
 	const ms = time.Millisecond
-	m := metronome{rate: 100, burst: 5, maxLag: time.Second} // one message every 10 ms
+	m := metronome{pace: Constant(100), burst: 5, maxLag: time.Second} // one message every 10 ms
 	for _, c := range []struct {
 		name    string
 		elapsed time.Duration
@@ -50,7 +50,7 @@ func TestMetronome(t *testing.T) {
 // message early by more than rounding, and no two turns at one time for ever.
 func TestMetronomeDoesNotDrift(t *testing.T) {
 	for _, rate := range []float64{0.3, 7, 999, 33_333.3} {
-		m := metronome{rate: rate, burst: max(1, uint64(rate/100)), maxLag: time.Second}
+		m := metronome{pace: Constant(rate), burst: max(1, uint64(rate/100)), maxLag: time.Second}
 		end := time.Duration(50_000 / rate * float64(time.Second))
 		var now time.Duration
 		var done uint64

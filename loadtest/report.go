@@ -204,7 +204,7 @@ type ClientSide struct {
 // A Second is a second of a run.
 type Second struct {
 	At         float64 `json:"at"`    // seconds since the run began
-	Phase      string  `json:"phase"` // "opening", "idle", "publishing", "settling"
+	Phase      string  `json:"phase"` // "opening", "idle", "publishing" or "holding", "settling"
 	Open       int     `json:"open"`
 	Subscribed int     `json:"subscribed"`
 	Opened     int     `json:"opened"`    // in this second, reopened ones too

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,76 +16,198 @@ import (
 const usage = `Usage:
   tickload -url ws://HOST:PORT/PATH [flags]
 
-Opens WebSocket connections at a steady rate, subscribes each of them to a topic,
-holds them, and reports what they received.
+Opens WebSocket connections, subscribes each of them, publishes through NATS if told to,
+and accounts for every message of every client. The exit status is 0 for a clean run,
+1 for one that is not, 2 for a command line that makes no sense.
 
-  -url URL           the server's stream, such as ws://127.0.0.1:8080/stream
-  -conns N           connections to open (1000)
-  -ramp N            connections started a second; 0 = as fast as they open (5000)
-  -inflight N        connections being opened at the same time, at most (256)
-  -topics LIST       topics, separated by commas and dealt out in turn (px.AAPL)
-  -subscribe JSON    the message sent once a connection is open; {i} is replaced by
-                     the connection's number, {topic} by its topic
-                     (` + loadtest.DefaultSubscribe + `)
-  -hold DURATION     how long to hold once all are open; 0 = until interrupted (10s)
-  -timeout DURATION  how long one connection may take to open (10s)
-  -sources LIST      local addresses to connect from, separated by commas
-  -pause DURATION    let arrivals collect for so long; on the server's own machine it
-                     takes less of the CPU, at the price of exact times (0s)
-  -workers N         goroutines that share the connections; 0 = one a CPU (0)
+Connections
+  -url URL            the server's stream, ws:// or wss://; several separated by commas;
+                      a port may be a range: ws://127.0.0.1:8000-8053/stream
+  -conns N            connections to open (1000)
+  -ramp N             connections started a second, also as 20000/s; 0 = as fast as
+                      they open (5000)
+  -steps LIST         interruptions of the ramp, as in 10000:30s,50000:1m
+  -inflight N         connections being opened at the same time, at most (256)
+  -timeout DURATION   how long one connection may take to open (10s)
+  -source LIST        local addresses to connect from, and prefixes such as
+                      10.0.0.16/28; without it 127.0.0.2 and so on for a server on
+                      loopback, the host's own addresses for others, when one's ports
+                      do not suffice
+  -processes N        that hold the connections; 0 = as many as the limit of open files
+                      asks for (0)
+  -workers N          threads of each that share the connections; 0 = one a CPU, or
+                      one if there are several processes (0)
+  -insecure           do not check the certificates of wss servers
+  -ca FILE            PEM file of who signed them
+  -origin ORIGIN      the Origin header field
+
+Subscriptions
+  -topics LIST        topics, separated by commas and dealt out in turn; a range in
+                      braces stands for several: px.{1-300} (px.AAPL)
+  -per-conn N         topics of each connection (1)
+  -zipf X             draw the topics of a connection, the first ones more often, with
+                      this exponent
+  -subscribe TEXT     the message sent once a connection is open; {i} is replaced by
+                      the connection's number, {topic} by its topics
+                      (` + loadtest.DefaultSubscribe + `)
+  -ack TEXT           what the answer to it contains; without it Tickcast's ack, or none
+                      if -subscribe is no command of Tickcast
+  -answer TEXT        a message that is sent back when it comes
+  -subprotocol LIST   offered in the handshake; - for none (tickcast.v1.json)
+
+Phases: open, idle, publish, settle
+  -idle DURATION      hold the connections with nothing published (0s)
+  -hold DURATION      how long to publish, or just to hold; 0 = until -messages are
+                      published, or else until interrupted (10s)
+  -settle DURATION    how long to wait for what is owed while nothing comes (10s)
+
+Publishing
+  -nats URL           publish through this NATS server; without it nothing is published
+  -rate N             messages a second over all topics, also as 10/s (10)
+  -bell               ten times -rate at first, fading within 10 s, as when a market opens
+  -messages N         stop after so many
+  -payload N          bytes of a message; at least about 100 (128)
+  -subject TEXT       the NATS subject; {topic} is replaced ({topic})
+  -zipf-topics X      draw the topics published on, with this exponent; without it in turn
+  -early              publish from before the first connection on
+  -lossless           subscribers are owed each message; without it a newer one may
+                      replace older ones
+  -max-latency D      a delivery that takes longer makes the run unclean
+  -probes N           connections, chosen at random, whose latencies are recorded;
+                      0 = all (1000)
+
+Cohorts, as shares of the connections such as 1% or 0.01
+  -slow SHARE         read slowly
+  -slow-rate N        bytes a second that they read (1024)
+  -half-open SHARE    neither read nor answer pings
+  -churn N            connections a second that leave and come back, also as 100/s
+  -storm LIST         SHARE@DURATION: so many leave at once, so long into the publishing
+                      phase, and come back; as in 100%@30s
+
+Report
+  -pid LIST           processes of the servers; without it those that listen at -url
+  -metrics LIST       URLs of the servers' /metrics
+  -json FILE          write the report as JSON; - for stdout instead of the summary
+  -html FILE          write the report as a page
+  -quiet              no progress
+  -pause DURATION     let arrivals collect for so long; on the server's own machine it
+                      takes less of the CPU, at the price of exact times (0s)
+
+Servers to start
+  -server PROGRAM     start as many Tickcast servers as -conns and the limit of open files
+                      ask for, on 127.0.0.1, all fed by one NATS server, and run against
+                      those instead of -url and -nats; TICKCAST_ variables reach them
 
 Examples:
-  tickload -url ws://127.0.0.1:8080/stream -conns 10000 -ramp 5000 -hold 60s
-  tickload -url ws://10.0.0.1:8080/stream -conns 100000 -topics px.AAPL,px.MSFT \
-      -sources 10.0.0.2,10.0.0.3,10.0.0.4,10.0.0.5
+  tickload -url ws://127.0.0.1:8080/stream -conns 10000 -hold 60s
+  tickload -url ws://127.0.0.1:8080/stream -nats nats://127.0.0.1:4222 \
+      -topics px.{1-300} -conns 10000 -rate 1000/s -hold 60s -html report.html
+  tickload -url ws://10.0.0.1:8080/stream -conns 1000000 -ramp 20000/s \
+      -source 10.0.1.0/27
 `
 
 // options are the parsed command line.
 type options struct {
-	fleet loadtest.FleetConfig
-	hold  time.Duration // 0: until interrupted
+	plan       loadtest.Plan
+	json, html string
+	quiet      bool
+	server     string
 }
 
 // parseFlags parses args. The error is flag.ErrHelp if help was asked for, else a usageError.
 func parseFlags(args []string) (options, error) {
 	var o options
-	var topics, from string
+	p := &o.plan
+	f := &p.Fleet
+	var topics, from, pids, metrics, protocols string
 	fs := flag.NewFlagSet("tickload", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&o.fleet.URL, "url", "", "")
-	fs.IntVar(&o.fleet.Conns, "conns", 1000, "")
-	fs.IntVar(&o.fleet.Ramp, "ramp", 5000, "")
-	fs.IntVar(&o.fleet.InFlight, "inflight", 256, "")
-	fs.IntVar(&o.fleet.Workers, "workers", 0, "")
+	fs.StringVar(&f.URL, "url", "", "")
+	fs.IntVar(&f.Conns, "conns", 1000, "")
+	fs.Var(rate{&f.Ramp, 5000}.set(), "ramp", "")
+	fs.Func("steps", "", func(s string) (err error) { f.Steps, err = parseSteps(s); return err })
+	fs.IntVar(&f.InFlight, "inflight", 256, "")
+	fs.DurationVar(&f.Timeout, "timeout", 10*time.Second, "")
+	fs.StringVar(&from, "source", "", "")
+	fs.IntVar(&p.Processes, "processes", 0, "")
+	fs.IntVar(&f.Workers, "workers", 0, "")
+	fs.BoolVar(&f.Insecure, "insecure", false, "")
+	fs.StringVar(&f.CA, "ca", "", "")
+	fs.StringVar(&f.Origin, "origin", "", "")
+
 	fs.StringVar(&topics, "topics", "px.AAPL", "")
-	fs.StringVar(&o.fleet.Subscribe, "subscribe", "", "")
-	fs.DurationVar(&o.hold, "hold", 10*time.Second, "")
-	fs.DurationVar(&o.fleet.Timeout, "timeout", 10*time.Second, "")
-	fs.DurationVar(&o.fleet.Pause, "pause", 0, "")
-	fs.StringVar(&from, "sources", "", "")
+	fs.IntVar(&f.TopicsPerConn, "per-conn", 1, "")
+	fs.Float64Var(&f.Zipf, "zipf", 0, "")
+	fs.StringVar(&f.Subscribe, "subscribe", "", "")
+	fs.StringVar(&f.Ack, "ack", "", "")
+	fs.StringVar(&f.Answer, "answer", "", "")
+	fs.StringVar(&protocols, "subprotocol", "", "")
+
+	fs.DurationVar(&p.Idle, "idle", 0, "")
+	fs.DurationVar(&p.Hold, "hold", 10*time.Second, "")
+	fs.DurationVar(&p.Settle, "settle", 10*time.Second, "")
+
+	fs.StringVar(&p.Publish.URL, "nats", "", "")
+	fs.Var(rate{&p.Publish.Rate, 10}.set(), "rate", "")
+	fs.BoolVar(&p.Publish.Bell, "bell", false, "")
+	fs.Uint64Var(&p.Publish.Messages, "messages", 0, "")
+	fs.IntVar(&p.Publish.Payload, "payload", 128, "")
+	fs.StringVar(&p.Publish.Subject, "subject", "", "")
+	fs.Float64Var(&p.Publish.Zipf, "zipf-topics", 0, "")
+	fs.BoolVar(&p.Publish.Early, "early", false, "")
+	fs.BoolVar(&p.Lossless, "lossless", false, "")
+	fs.DurationVar(&p.MaxLatency, "max-latency", 0, "")
+	fs.IntVar(&f.Probes, "probes", 1000, "")
+
+	fs.Var((*share)(&f.Slow), "slow", "")
+	fs.IntVar(&f.SlowRate, "slow-rate", 1024, "")
+	fs.Var((*share)(&f.HalfOpen), "half-open", "")
+	fs.Var(rate{&p.Churn, 0}.set(), "churn", "")
+	fs.Func("storm", "", func(s string) (err error) { p.Storms, err = parseStorms(s); return err })
+
+	fs.StringVar(&pids, "pid", "", "")
+	fs.StringVar(&metrics, "metrics", "", "")
+	fs.StringVar(&o.json, "json", "", "")
+	fs.StringVar(&o.html, "html", "", "")
+	fs.BoolVar(&o.quiet, "quiet", false, "")
+	fs.DurationVar(&f.Pause, "pause", 0, "")
+	fs.StringVar(&o.server, "server", "", "")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return options{}, err
 		}
 		return options{}, badUsage(err)
 	}
-	o.fleet.Topics = list(topics)
-	for _, s := range list(from) {
-		a, err := netip.ParseAddr(s)
-		if err != nil {
-			return options{}, badUsage(fmt.Errorf("-sources: %q is not an IP address", s))
-		}
-		o.fleet.Sources = append(o.fleet.Sources, a)
+	p.Command = "tickload " + strings.Join(args, " ")
+	p.Metrics = list(metrics)
+	var errTopics, errSources, errPIDs error
+	f.Topics, errTopics = parseTopics(topics)
+	f.Sources, errSources = parseSources(from)
+	p.Servers, errPIDs = parsePIDs(pids)
+	switch protocols {
+	case "":
+	case "-":
+		f.Subprotocols = []string{}
+	default:
+		f.Subprotocols = list(protocols)
 	}
-	switch {
+	hasURL := f.URL != ""
+	switch err := errors.Join(errTopics, errSources, errPIDs); {
+	case err != nil:
+		return options{}, badUsage(err)
 	case fs.NArg() > 0:
 		return options{}, badUsage(fmt.Errorf("unexpected argument %q", fs.Arg(0)))
-	case o.fleet.URL == "":
+	case o.server != "" && (hasURL || p.Publish.URL != "" || p.Servers != nil):
+		return options{}, badUsage(errors.New("-server starts the servers itself: -url, -nats and -pid do not go with it"))
+	case o.server == "" && !hasURL:
 		return options{}, badUsage(errors.New("-url is missing"))
-	case o.fleet.Conns < 1:
+	case f.Conns < 1:
 		return options{}, badUsage(errors.New("-conns must be at least 1"))
-	case o.fleet.Ramp < 0 || o.fleet.InFlight < 0 || o.fleet.Workers < 0 || o.hold < 0 || o.fleet.Timeout < 0 || o.fleet.Pause < 0:
+	case min(f.InFlight, f.Workers, p.Processes, f.TopicsPerConn, f.SlowRate, f.Probes, p.Publish.Payload) < 0 ||
+		min(f.Zipf, p.Publish.Zipf) < 0 || min(p.Idle, p.Hold, p.Settle, f.Timeout, f.Pause, p.MaxLatency) < 0:
 		return options{}, badUsage(errors.New("no number may be negative"))
+	case p.Publish.URL == "" && o.server == "" && (p.Publish.Bell || p.Publish.Messages > 0 || p.Publish.Early || p.Lossless):
+		return options{}, badUsage(errors.New("-bell, -messages, -early and -lossless are about what is published: -nats is missing"))
 	}
 	return o, nil
 }
@@ -97,4 +220,144 @@ func badUsage(err error) error {
 // list splits a comma-separated list and leaves out what is empty.
 func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
+}
+
+// A rate is a flag for something a second: 5000 or 5000/s.
+type rate struct {
+	n   *float64
+	def float64
+}
+
+// set makes the default the value.
+func (r rate) set() rate { *r.n = r.def; return r }
+
+func (r rate) String() string { return "" }
+
+func (r rate) Set(s string) error {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
+	if err != nil || !(n >= 0) || n > 1e9 {
+		return fmt.Errorf("%q is not a number a second, such as 5000 or 5000/s", s)
+	}
+	*r.n = n
+	return nil
+}
+
+// A share is a flag for a part of all: 1% or 0.01.
+type share float64
+
+func (s *share) String() string { return "" }
+
+func (s *share) Set(text string) error {
+	n, err := parseShare(text)
+	*s = share(n)
+	return err
+}
+
+func parseShare(text string) (float64, error) {
+	digits, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseFloat(digits, 64)
+	if percent {
+		n /= 100
+	}
+	if err != nil || !(n >= 0 && n <= 1) {
+		return 0, fmt.Errorf("%q is not a share, such as 1%% or 0.01", text)
+	}
+	return n, nil
+}
+
+// parseSteps reads 10000:30s,50000:1m.
+func parseSteps(text string) (steps []loadtest.Step, err error) {
+	for _, s := range list(text) {
+		conns, hold, _ := strings.Cut(s, ":")
+		n, err := strconv.Atoi(conns)
+		d, errHold := time.ParseDuration(hold)
+		if err != nil || errHold != nil || n < 1 || d < 0 || len(steps) > 0 && n <= steps[len(steps)-1].Conns {
+			return nil, fmt.Errorf("%q is not a step of a rising list such as 10000:30s,50000:1m", s)
+		}
+		steps = append(steps, loadtest.Step{Conns: n, Hold: d})
+	}
+	return steps, nil
+}
+
+// parseStorms reads 100%@30s,5%@1m.
+func parseStorms(text string) (storms []loadtest.Storm, err error) {
+	for _, s := range list(text) {
+		part, after, _ := strings.Cut(s, "@")
+		n, err := parseShare(part)
+		d, errAfter := time.ParseDuration(after)
+		if err != nil || errAfter != nil || n == 0 || d < 0 || len(storms) > 0 && d < storms[len(storms)-1].After {
+			return nil, fmt.Errorf("%q is not a storm of a list in the order of time such as 5%%@30s,100%%@1m", s)
+		}
+		storms = append(storms, loadtest.Storm{Share: n, After: d})
+	}
+	return storms, nil
+}
+
+// maxTopics bounds a range of topics.
+const maxTopics = 1_000_000
+
+// parseTopics splits a list of topics and expands their ranges, such as px.{1-300}.
+func parseTopics(text string) (topics []string, err error) {
+	for _, s := range list(text) {
+		open, rest, ok := strings.Cut(s, "{")
+		if !ok {
+			topics = append(topics, s)
+			continue
+		}
+		inner, tail, closed := strings.Cut(rest, "}")
+		low, high, _ := strings.Cut(inner, "-")
+		from, errFrom := strconv.Atoi(low)
+		to, errTo := strconv.Atoi(high)
+		if !closed || errFrom != nil || errTo != nil || from > to || to-from >= maxTopics {
+			return nil, fmt.Errorf("-topics: %q has no range such as {1-300}", s)
+		}
+		for i := from; i <= to; i++ {
+			topics = append(topics, open+strconv.Itoa(i)+tail)
+		}
+	}
+	for _, t := range topics {
+		if strings.ContainsAny(t, "*>\"\\ ") {
+			return nil, fmt.Errorf("-topics: %q is a pattern or no topic; only the messages of single topics can be accounted for", t)
+		}
+	}
+	return topics, nil
+}
+
+// maxSources bounds a prefix of source addresses.
+const maxSources = 65536
+
+// parseSources reads addresses and prefixes. Of an IPv4 prefix its network's and its broadcast address are left out, if
+// it has more than two.
+func parseSources(text string) (sources []netip.Addr, err error) {
+	for _, s := range list(text) {
+		if a, err := netip.ParseAddr(s); err == nil {
+			sources = append(sources, a)
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("-source: %q is not an IP address or a prefix", s)
+		}
+		p = p.Masked()
+		var all []netip.Addr
+		for a := p.Addr(); p.Contains(a) && len(all) < maxSources; a = a.Next() {
+			all = append(all, a)
+		}
+		if p.Addr().Is4() && len(all) > 2 {
+			all = all[1 : len(all)-1]
+		}
+		sources = append(sources, all...)
+	}
+	return sources, nil
+}
+
+func parsePIDs(text string) (pids loadtest.Servers, err error) {
+	for _, s := range list(text) {
+		pid, err := strconv.Atoi(s)
+		if err != nil || pid < 1 {
+			return nil, fmt.Errorf("-pid: %q is not the number of a process", s)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
 }

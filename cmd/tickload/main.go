@@ -1,8 +1,8 @@
-// Command tickload opens many WebSocket connections to a Tickcast server, subscribes each to a topic, holds them and
-// says what they received.
+// Command tickload opens many WebSocket connections to a Tickcast server or another one, subscribes each, publishes
+// through NATS, and accounts for every message of every client.
 //
-// The summary on stdout is one key=value pair a line. The exit status is 0 for a clean run, 1 if a connection could not
-// be opened, was lost, or was refused its subscription, and 2 for a command line that makes no sense.
+// The summary is on stdout, progress on stderr. The exit status is 0 for a clean run, 1 for one that was not, and 2 for
+// a command line that makes no sense.
 package main
 
 import (
@@ -14,17 +14,23 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"tickcast/loadtest"
 )
 
 func main() {
+	if os.Getenv(loadtest.PartVariable) != "" {
+		// A process of a larger run: see loadtest.ServePart.
+		os.Exit(exitStatus(os.Stderr, loadtest.ServePart(context.Background(), os.Stdin, os.Stdout)))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	os.Exit(report(os.Stderr, err))
+	os.Exit(exitStatus(os.Stderr, err))
 }
 
-// report writes err for a person and returns the exit status that belongs to it.
-func report(stderr io.Writer, err error) int {
+// exitStatus writes err for a person and returns the exit status that belongs to it.
+func exitStatus(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}

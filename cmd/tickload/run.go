@@ -9,12 +9,14 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tickcast/loadtest"
+	"tickcast/loadtest/report"
 )
 
-// run is the command without the process around it: it ends when the hold time is over or ctx ends.
+// run is the command without the process around it: it ends when the plan is carried out or ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -24,136 +26,113 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The fleet's own context: an interrupt shall not count the connections that it closes as lost.
-	begun := time.Now()
-	fleet, err := loadtest.Start(context.WithoutCancel(ctx), o.fleet)
-	var limit *loadtest.LimitError
-	if errors.As(err, &limit) {
-		return &hintedError{err, fmt.Sprintf("raise the limit with ulimit -n %d", limit.Need)}
+	if o.server != "" {
+		servers, err := startServers(ctx, o.server, o.plan.Fleet.Conns, stderr)
+		if err != nil {
+			return err
+		}
+		defer servers.stop()
+		servers.addTo(&o.plan)
 	}
+	r, err := load(ctx, o, stderr)
 	if err != nil {
 		return err
 	}
-	opening := watch(ctx, fleet, o.hold, begun, stderr)
-	totals := fleet.Totals()
-	held := time.Since(begun) - opening
-	// Close changes nothing about the verdict, so it is taken from the totals before it.
-	closeErr := fleet.Close()
-	if err := summarise(stdout, o, totals, opening, held); err != nil {
+	if err := write(o, r, stdout); err != nil {
 		return err
 	}
-	if !clean(totals) {
-		return notClean(totals)
+	if !r.Clean {
+		return notClean(r)
 	}
-	return closeErr
+	return nil
 }
 
-// watch writes a line of progress a second until the fleet has been held for the given time, has no connection left, or
-// ctx ends. It returns how long the opening took.
-func watch(ctx context.Context, fleet *loadtest.Fleet, hold time.Duration, begun time.Time, stderr io.Writer) time.Duration {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	settled := make(chan struct{})
-	go func() {
-		defer close(settled)
-		fleet.WaitOpen(ctx) // what failed is in the totals
-	}()
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
-	var opening time.Duration
-	var over <-chan time.Time
-	var before loadtest.Totals
-	for {
-		select {
-		case <-ctx.Done():
-			if opening == 0 {
-				opening = time.Since(begun)
-			}
-			return opening
-		case <-over:
-			return opening
-		case <-settled:
-			settled, opening = nil, time.Since(begun)
-			if hold > 0 {
-				over = time.After(hold)
-			}
-		case <-second.C:
-			now := fleet.Totals()
-			fmt.Fprintf(stderr, "tickload: %.0fs open=%d/%d failed=%d lost=%d acked=%d messages=%d (%d/s)\n",
-				time.Since(begun).Seconds(), now.Open, now.Conns, now.Failed, now.Lost, now.Acked,
-				now.Messages, now.Messages-before.Messages)
-			before = now
-		}
-		if settled == nil && fleet.Totals().Open == 0 {
-			return opening
+// load carries the plan out and shows how it goes on.
+func load(ctx context.Context, o options, stderr io.Writer) (*loadtest.Report, error) {
+	run, err := loadtest.NewRun(ctx, o.plan)
+	var short loadtest.ShortageError
+	if errors.As(err, &short) {
+		return nil, &hintedError{err, fixes(short)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range run.Shortages() {
+		fmt.Fprintf(stderr, "tickload: warning: %s: %s\n", s.What, s.Fix)
+	}
+	if o.quiet {
+		return run.Do(ctx, nil)
+	}
+	f, isFile := stderr.(*os.File)
+	live := report.NewLive(stderr, isFile && report.IsTerminal(f), func() int { return width(f) })
+	defer live.End()
+	return run.Do(ctx, live.Show)
+}
+
+// width returns the columns of a terminal, 80 if it does not say.
+func width(f *os.File) int {
+	if f != nil {
+		if w, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && w.Col > 0 {
+			return int(w.Col)
 		}
 	}
+	return 80
 }
 
-// clean reports whether each connection was opened, subscribed, and kept.
-func clean(t loadtest.Totals) bool {
-	return t.Opened == t.Conns && t.Lost == 0 && len(t.Faults) == 0
+// fixes returns what to do about shortages.
+func fixes(short []loadtest.Shortage) string {
+	var all []string
+	for _, s := range short {
+		if s.Fatal {
+			all = append(all, s.Fix)
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
-// notClean returns the error of a run that is not clean, with advice where the fault suggests one.
-func notClean(t loadtest.Totals) error {
-	err := fmt.Errorf("%d of %d connections opened, %d lost, faults: %s", t.Opened, t.Conns, t.Lost, t.FaultList())
+// write writes the report in the forms that were asked for.
+func write(o options, r *loadtest.Report, stdout io.Writer) error {
+	if o.json == "-" {
+		if err := report.WriteJSON(stdout, r); err != nil {
+			return err
+		}
+	} else if err := report.WriteText(stdout, r); err != nil {
+		return err
+	}
+	for _, out := range []struct {
+		name  string
+		write func(io.Writer, *loadtest.Report) error
+	}{{o.json, report.WriteJSON}, {o.html, report.WriteHTML}} {
+		if out.name == "" || out.name == "-" {
+			continue
+		}
+		f, err := os.Create(out.name)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(out.write(f, r), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notClean returns the error of a run that is not clean, with advice where a fault suggests one.
+func notClean(r *loadtest.Report) error {
+	err := errors.New("not clean: " + strings.Join(r.Reasons, "; "))
 	for _, h := range hints {
-		if slices.ContainsFunc(faultKinds(t), func(k loadtest.FaultKind) bool { return k == h.kind }) {
+		if slices.ContainsFunc(r.Connections.Faults, func(f loadtest.FaultCount) bool { return strings.HasPrefix(f.Fault, h.fault) }) {
 			return &hintedError{err, h.text}
 		}
 	}
 	return err
 }
 
-var hints = []struct {
-	kind loadtest.FaultKind
-	text string
-}{
-	{loadtest.FaultRefused, "nothing listens there, or its accept queue is full: is the server running?"},
-	{loadtest.FaultStatus, "the server answered without upgrading: is the path right, and does it have room?"},
-	{loadtest.FaultTimeout, "the server is too slow for this ramp: lower -ramp or raise -timeout"},
-	{loadtest.FaultSubscribe, "the server refused a subscription: do the topics exist?"},
-}
-
-// faultKinds returns the kinds of fault that occurred.
-func faultKinds(t loadtest.Totals) []loadtest.FaultKind {
-	var kinds []loadtest.FaultKind
-	for f := range t.Faults {
-		kinds = append(kinds, f.Kind)
-	}
-	return kinds
-}
-
-// summarise writes the run's result, one key=value pair a line. Keys are stable, new ones may be added.
-func summarise(w io.Writer, o options, t loadtest.Totals, opening, held time.Duration) error {
-	var b strings.Builder
-	put := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
-	put("url", o.fleet.URL)
-	put("conns", t.Conns)
-	put("opened", t.Opened)
-	put("failed", t.Failed)
-	put("lost", t.Lost)
-	put("acked", t.Acked)
-	put("messages", t.Messages)
-	put("data", t.Data)
-	put("bytes", t.Bytes)
-	put("pings", t.Pings)
-	put("open_seconds", fmt.Sprintf("%.3f", opening.Seconds()))
-	put("held_seconds", fmt.Sprintf("%.3f", held.Seconds()))
-	if cpu, err := loadtest.ProcessCPU(os.Getpid()); err == nil {
-		put("cpu_seconds", fmt.Sprintf("%.3f", cpu.Seconds()))
-	}
-	if m, err := loadtest.ProcessMemory(os.Getpid()); err == nil {
-		put("rss_bytes", m.RSS)
-	}
-	var faults []string
-	for f, n := range t.Faults {
-		faults = append(faults, fmt.Sprintf("fault_%s=%d\n", strings.ReplaceAll(f.String(), " ", "_"), n))
-	}
-	slices.Sort(faults)
-	b.WriteString(strings.Join(faults, ""))
-	put("clean", clean(t))
-	_, err := io.WriteString(w, b.String())
-	return err
+// hints are about faults whose text begins as given.
+var hints = []struct{ fault, text string }{
+	{"refused", "nothing listens there, or its accept queue is full: is the server running?"},
+	{"status", "the server answered without upgrading: is the path right, and does it have room?"},
+	{"timeout", "the server is too slow for this ramp: lower -ramp or raise -timeout"},
+	{"subscribe", "the server refused a subscription: do the topics exist?"},
+	{"tls", "the certificate is not trusted: -ca or -insecure"},
 }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tickcast/loadtest"
+)
+
+const (
+	// spareOfServer is how many descriptors a server keeps for itself: listeners, epoll, NATS, its metrics.
+	spareOfServer = 1000
+
+	// firstPort is where the search for free ports begins, below those that the kernel gives to clients.
+	firstPort = 18000
+
+	startTimeout = 60 * time.Second
+	stopTimeout  = 30 * time.Second
+)
+
+// servers are Tickcast processes on ports of 127.0.0.1 that follow each other, all fed by the NATS server of one more
+// process, which takes no clients: the path that the messages of a cluster take.
+type servers struct {
+	logs   string // directory
+	nats   *process
+	all    []*process
+	port   int // of the first; the others follow
+	broker int // NATS' port
+}
+
+// A process is one that was started here.
+type process struct {
+	pid   int
+	ended chan struct{} // closed when it has
+}
+
+func (p *process) signal(s unix.Signal) {
+	select {
+	case <-p.ended: // its number may be somebody else's by now
+	default:
+		unix.Kill(p.pid, s)
+	}
+}
+
+// startServers starts as many servers as so many connections take and waits until all are ready.
+func startServers(ctx context.Context, program string, conns int, stderr io.Writer) (_ *servers, err error) {
+	limits, err := loadtest.ReadLimits()
+	if err != nil {
+		return nil, err
+	}
+	each := int(limits.Descriptors) - spareOfServer
+	if each < 1 {
+		return nil, &hintedError{fmt.Errorf("the limit of open files, %d, is too low for a server", limits.Descriptors), "ulimit -n 20000"}
+	}
+	n := (conns + each - 1) / each
+	s := &servers{}
+	if s.port, err = freePorts(2*n + 3); err != nil {
+		return nil, err
+	}
+	if s.logs, err = os.MkdirTemp("", "tickload"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.stop()
+			err = fmt.Errorf("%w; the servers' logs are in %s", err, s.logs)
+		}
+	}()
+	s.broker = s.port + 2*n
+	natsURL := fmt.Sprintf("nats://127.0.0.1:%d", s.broker)
+	s.nats, err = s.start(program, "nats", s.broker+1, s.broker+2, fmt.Sprintf("127.0.0.1:%d", s.broker), "")
+	if err != nil {
+		return nil, err
+	}
+	if err := waitReady(ctx, s.nats, s.broker+2); err != nil {
+		return nil, err
+	}
+	for i := range n {
+		p, err := s.start(program, fmt.Sprint("server", i), s.port+i, s.port+n+i, "", natsURL)
+		if err != nil {
+			return nil, err
+		}
+		s.all = append(s.all, p)
+	}
+	for i, p := range s.all {
+		if err := waitReady(ctx, p, s.port+n+i); err != nil {
+			return nil, err
+		}
+	}
+	fmt.Fprintf(stderr, "tickload: %d servers on 127.0.0.1:%d-%d, fed by %s\n", n, s.port, s.port+n-1, natsURL)
+	return s, nil
+}
+
+// start starts a process that listens on the given ports of 127.0.0.1.
+func (s *servers) start(program, name string, port, internal int, embedded, natsURL string) (*process, error) {
+	log, err := os.Create(filepath.Join(s.logs, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(),
+		fmt.Sprintf("TICKCAST_SERVER_LISTEN=127.0.0.1:%d", port),
+		fmt.Sprintf("TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:%d", internal),
+		"TICKCAST_NATS_EMBEDDED_LISTEN="+embedded,
+		"TICKCAST_NATS_URLS="+natsURL,
+	)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start a server: %w", err)
+	}
+	p := &process{cmd.Process.Pid, make(chan struct{})}
+	go func() { cmd.Wait(); close(p.ended) }()
+	return p, nil
+}
+
+// waitReady asks a server's /readyz until it says yes.
+func waitReady(ctx context.Context, p *process, internal int) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", internal)
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if r, err := http.DefaultClient.Do(req); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.ended:
+			return errors.New("a server ended at its start")
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not become ready: %w", url, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// addTo points a plan at the servers.
+func (s *servers) addTo(p *loadtest.Plan) {
+	n := len(s.all)
+	p.Fleet.URL = fmt.Sprintf("ws://127.0.0.1:%d-%d/stream", s.port, s.port+n-1)
+	p.Publish.URL = fmt.Sprintf("nats://127.0.0.1:%d", s.broker)
+	for i, one := range s.all {
+		p.Servers = append(p.Servers, one.pid)
+		p.Metrics = append(p.Metrics, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.port+n+i))
+	}
+}
+
+// stop ends all processes.
+func (s *servers) stop() {
+	all := s.all
+	if s.nats != nil {
+		all = append(all, s.nats)
+	}
+	for _, p := range all {
+		p.signal(unix.SIGTERM)
+	}
+	late := time.AfterFunc(stopTimeout, func() {
+		for _, p := range all {
+			p.signal(unix.SIGKILL)
+		}
+	})
+	for _, p := range all {
+		<-p.ended
+	}
+	late.Stop()
+}
+
+// freePorts returns the first of n ports of 127.0.0.1 in a row on which nobody listens.
+func freePorts(n int) (int, error) {
+	for first := firstPort; first+n < 1<<15; first++ {
+		taken := firstTaken(first, n)
+		if taken < 0 {
+			return first, nil
+		}
+		first = taken
+	}
+	return 0, fmt.Errorf("no %d free ports in a row", n)
+}
+
+// firstTaken returns a port of n from first on that cannot be listened on, or -1.
+func firstTaken(first, n int) int {
+	var open []net.Listener
+	defer func() {
+		for _, ln := range open {
+			ln.Close()
+		}
+	}()
+	for p := first; p < first+n; p++ {
+		ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			return p
+		}
+		open = append(open, ln)
+	}
+	return -1
+}

@@ -1,0 +1,265 @@
+package loadtest
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// One process may open RLIMIT_NOFILE sockets, so a large run has several: the program starts itself again for each part
+// of the clients. A part takes orders on stdin and answers each on stdout, as values of gob; the run's [tape] is its
+// descriptor 3. It ends with its stdin, and at the latest with its parent.
+
+// PartVariable is the environment variable that makes a program a part; its main has to call [ServePart] then.
+const PartVariable = "TICKLOAD_PART"
+
+// tapeDescriptor is where a part finds the tape.
+const tapeDescriptor = 3
+
+// partPlan is the first thing that a part is told.
+type partPlan struct {
+	Fleet    FleetConfig
+	Run      uint32 // 0: nothing is published
+	Lossless bool
+	Bound    time.Duration
+}
+
+// An order is what a part is asked to do; the first field that is set says what.
+type partOrder struct {
+	Begin  int64    // start the fleet, whose schedule counts from this time of CLOCK_MONOTONIC
+	Storm  float64  // share of the clients that leaves and comes back
+	Churn  *float64 // clients a second that do from now on
+	Close  bool     // close the fleet
+	Sample bool     // tell what happened since the last time
+	Topics bool     // with Sample: by topic as well
+}
+
+// partAnswer is the answer to an order, or to the plan.
+type partAnswer struct {
+	Error  string
+	Fault  bool // the error is about the plan, and no part's fault
+	Count  int  // of a storm
+	Sample partSample
+}
+
+// A partSample is what a part knows. Counters count from its begin, histograms what is new.
+type partSample struct {
+	Totals     Totals
+	LastOpened int64 // CLOCK_MONOTONIC: when the last client opened or failed for good
+	Dismissed  int64 // sum over Totals.Dismissed of milliseconds
+	Special    int   // slow and half-open clients
+
+	Behind                              int64 // deliveries that are owed
+	Corrupted, Misrouted, Late, Unknown uint64
+	Deliveries                          topicLedger // of all topics
+	Topics                              []topicLedger
+	Broadcasts                          []broadcastLedger
+	Troubles                            []trouble
+
+	Latency, Lag, Connects counts
+
+	CPU time.Duration
+	RSS int64
+}
+
+// counts are the buckets of a histogram that are not empty: how often each number of microseconds was recorded.
+type counts map[int64]int64
+
+// drainCounts returns what a histogram holds, and empties it.
+func drainCounts(h *hdrhistogram.Histogram) counts {
+	if h.TotalCount() == 0 {
+		return nil
+	}
+	c := make(counts)
+	for _, bar := range h.Distribution() {
+		if bar.Count > 0 {
+			c[bar.From] += bar.Count
+		}
+	}
+	h.Reset()
+	return c
+}
+
+// addTo records c in a histogram of the same precision.
+func (c counts) addTo(h *hdrhistogram.Histogram) {
+	for v, n := range c {
+		h.RecordValues(min(max(v, lowestLatency), highestLatency), n)
+	}
+}
+
+// ServePart is the whole of a process that is a part, see [PartVariable]. It returns when in has ended.
+func ServePart(ctx context.Context, in io.Reader, out io.Writer) error {
+	dec, enc := gob.NewDecoder(in), gob.NewEncoder(out)
+	var plan partPlan
+	if err := dec.Decode(&plan); err != nil {
+		return fmt.Errorf("loadtest: part: read the plan: %w", err)
+	}
+	shared, err := openTape(os.NewFile(tapeDescriptor, "tape"), len(plan.Fleet.Topics))
+	if err != nil {
+		return err
+	}
+	p := &part{plan: plan, account: accountConfig{Tape: shared, Run: plan.Run, Lossless: plan.Lossless, Bound: plan.Bound}}
+	defer p.close()
+	ready := partAnswer{Sample: partSample{}}
+	ready.Sample.ownResources()
+	if err := enc.Encode(ready); err != nil {
+		return err
+	}
+	for {
+		var o partOrder
+		if err := dec.Decode(&o); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("loadtest: part: read an order: %w", err)
+		}
+		a, err := p.do(ctx, o)
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := enc.Encode(a); err != nil {
+			return err
+		}
+	}
+}
+
+// A part is a process's share of a run.
+type part struct {
+	plan    partPlan
+	account accountConfig
+	fleet   *Fleet // nil before it begins
+}
+
+// do carries out an order.
+func (p *part) do(ctx context.Context, o partOrder) (a partAnswer, err error) {
+	switch {
+	case o.Begin != 0:
+		p.account.Begun = o.Begin
+		p.fleet, err = start(ctx, p.plan.Fleet, &p.account)
+	case p.fleet == nil:
+		err = errors.New("loadtest: part has not begun")
+	case o.Storm > 0:
+		left := make([]int, len(p.fleet.workers))
+		p.fleet.each(func(w *worker) { left[w.id] = w.storm(o.Storm) })
+		for _, n := range left {
+			a.Count += n
+		}
+	case o.Churn != nil:
+		p.fleet.each(func(w *worker) {
+			w.leaving = churn{rate: *o.Churn / float64(len(p.fleet.workers)), begun: time.Now()}
+		})
+	case o.Close:
+		err = p.fleet.Close()
+	case o.Sample:
+		a.Sample = p.fleet.sample(o.Topics)
+	}
+	return a, err
+}
+
+func (p *part) close() {
+	if p.fleet != nil {
+		p.fleet.Close()
+	}
+	p.account.Tape.close()
+}
+
+// sample asks each worker what it knows. Only one goroutine at a time may call it.
+func (f *Fleet) sample(topics bool) partSample {
+	parts := make([]partSample, len(f.workers))
+	f.each(func(w *worker) { parts[w.id] = w.sample(topics) })
+	s := parts[0]
+	for i := 1; i < len(parts); i++ {
+		s.add(&parts[i])
+	}
+	s.Totals.Conns = f.conns
+	s.Totals.Faults = f.Totals().Faults
+	s.ownResources()
+	return s
+}
+
+// sample is what this worker knows. It is called on the worker's own goroutine.
+func (w *worker) sample(topics bool) partSample {
+	s := partSample{
+		Totals: w.totals, LastOpened: w.lastOpened, Dismissed: w.dismissed, Special: w.special,
+		Lag: drainCounts(w.lag), Connects: drainCounts(w.connects),
+	}
+	l := w.ledger
+	if l == nil {
+		return s
+	}
+	s.Behind = l.behind()
+	s.Corrupted, s.Misrouted, s.Late, s.Unknown = l.corrupted, l.misrouted, l.late, l.unknown
+	s.Latency = drainCounts(l.latency)
+	s.Troubles = append([]trouble(nil), l.troubles...)
+	for k := range l.byTopic {
+		s.Deliveries.add(&l.byTopic[k])
+	}
+	if topics {
+		s.Topics = append([]topicLedger(nil), l.byTopic...)
+		s.Broadcasts = append([]broadcastLedger(nil), l.broadcasts...)
+		s.Troubles = l.appendOwed(w, s.Troubles)
+	}
+	return s
+}
+
+// add makes s the sum of itself and o.
+func (s *partSample) add(o *partSample) {
+	s.Totals.add(&o.Totals)
+	s.Totals.Conns += o.Totals.Conns
+	if s.Totals.Faults == nil {
+		s.Totals.Faults = map[Fault]int{}
+	}
+	for f, n := range o.Totals.Faults {
+		s.Totals.Faults[f] += n
+	}
+	s.LastOpened = max(s.LastOpened, o.LastOpened)
+	s.Dismissed += o.Dismissed
+	s.Special += o.Special
+	s.Behind += o.Behind
+	s.Corrupted += o.Corrupted
+	s.Misrouted += o.Misrouted
+	s.Late += o.Late
+	s.Unknown += o.Unknown
+	s.Deliveries.add(&o.Deliveries)
+	if s.Topics == nil {
+		s.Topics = make([]topicLedger, len(o.Topics))
+	}
+	for k := range o.Topics {
+		s.Topics[k].add(&o.Topics[k])
+	}
+	if s.Broadcasts == nil {
+		s.Broadcasts = make([]broadcastLedger, len(o.Broadcasts))
+	}
+	for n := range o.Broadcasts {
+		s.Broadcasts[n].add(&o.Broadcasts[n])
+	}
+	s.Troubles = append(s.Troubles, o.Troubles...)
+	if len(s.Troubles) > MaxTroubles {
+		s.Troubles = s.Troubles[:MaxTroubles]
+	}
+	s.Latency, s.Lag, s.Connects = s.Latency.merge(o.Latency), s.Lag.merge(o.Lag), s.Connects.merge(o.Connects)
+	s.CPU += o.CPU
+	s.RSS += o.RSS
+}
+
+// merge returns c with o's counts, in a map that is c's if there is one.
+func (c counts) merge(o counts) counts {
+	if c == nil {
+		return o
+	}
+	for v, n := range o {
+		c[v] += n
+	}
+	return c
+}
+
+// ownResources fills in what this process uses.
+func (s *partSample) ownResources() {
+	s.CPU = ownCPU()
+	s.RSS, _, _ = Servers{os.Getpid()}.Sample() // 0 if the kernel does not show it
+}

@@ -1,0 +1,323 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// before reads how things stand when there are no connections yet.
+func (r *Run) before() {
+	s := &r.report.Server
+	s.Processes = len(r.plan.Servers)
+	if m, err := r.plan.Servers.Memory(); err == nil {
+		s.EmptyRSS = m.RSS
+	}
+	r.report.Client.EmptyRSS = r.last.sum.RSS
+	r.metrics, r.metricsErr = ScrapeMetrics(context.Background(), r.plan.Metrics)
+	r.last.read(r)
+	r.first = r.last
+}
+
+// read reads the machine's side of a sample.
+func (s *runSample) read(r *Run) {
+	s.at = monotime()
+	s.kernel, _ = ReadKernelMemory() // what the kernel does not show stays 0
+	s.rss, s.cpu, _ = r.plan.Servers.Sample()
+	s.busy, s.total, _ = MachineCPU()
+	if r.publisher != nil {
+		s.sent = r.publisher.Stats().Sent
+	}
+}
+
+// shortestBeat is how soon a phase is first looked at, for each part; from then on less and less often, down to once
+// a second.
+const (
+	shortestBeat = 20 * time.Millisecond
+	longestBeat  = time.Second
+)
+
+// watch takes samples until done says so, the phase's time is over, no client is left, or ctx ends.
+func (r *Run) watch(ctx context.Context, phase string, length time.Duration, done func(s *runSample) bool) error {
+	r.phase, r.until = phase, time.Time{}
+	if length > 0 {
+		r.until = time.Now().Add(length)
+	}
+	beat := min(longestBeat, shortestBeat*time.Duration(len(r.parts)))
+	for {
+		wait := beat
+		if length > 0 {
+			wait = max(0, min(wait, time.Until(r.until)))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		beat = min(longestBeat, 2*beat)
+		s, err := r.sample(false)
+		if err != nil {
+			return err
+		}
+		t := &s.sum.Totals
+		if done(s) || length > 0 && !time.Now().Before(r.until) || t.Failed+t.Lost+t.Dismissed >= r.plan.Fleet.Conns {
+			return nil
+		}
+	}
+}
+
+// sample asks all parts, adds to the timeline, and shows it.
+func (r *Run) sample(topics bool) (*runSample, error) {
+	var s runSample
+	samples := make([]partSample, len(r.parts))
+	err := r.all(func(i int, p *partProcess) error {
+		a, err := p.do(partOrder{Sample: true, Topics: topics})
+		samples[i] = a.Sample
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.read(r)
+	seconds := float64(s.at-r.last.at) / 1e9
+	for i := range samples {
+		share := (samples[i].CPU - r.cpuOf[i]).Seconds() / seconds
+		r.cpuOf[i] = samples[i].CPU
+		if seconds > 0.5 { // shorter ones say little: CPU time comes in ticks
+			r.report.Client.CPUShare = max(r.report.Client.CPUShare, share)
+		}
+		s.sum.add(&samples[i])
+	}
+	r.record(&s, seconds)
+	r.last = s
+	return &r.last, nil
+}
+
+// record adds a sample to the report.
+func (r *Run) record(s *runSample, seconds float64) {
+	newest := newLatencies()
+	s.sum.Latency.addTo(newest)
+	r.latency.Merge(newest)
+	lag := newLatencies()
+	s.sum.Lag.addTo(lag)
+	r.lag.Merge(lag)
+	s.sum.Connects.addTo(r.connects)
+	a, b := &r.last, s
+	perSecond := func(before, now uint64) uint64 { return uint64(float64(now-before) / seconds) }
+	opened := b.sum.Totals.Opened + b.sum.Totals.Reopened - a.sum.Totals.Opened - a.sum.Totals.Reopened
+	line := Second{
+		At: float64(b.at-r.begun) / 1e9, Phase: r.phase,
+		Open: b.sum.Totals.Open, Subscribed: b.sum.Totals.Subscribed,
+		Opened:     int(float64(opened) / seconds),
+		Published:  perSecond(a.sent, b.sent),
+		Deliveries: perSecond(a.sum.Totals.Data, b.sum.Totals.Data),
+		Bytes:      perSecond(a.sum.Totals.Bytes, b.sum.Totals.Bytes),
+		ServerRSS:  b.rss,
+		ServerCPU:  (b.cpu - a.cpu).Seconds() / seconds,
+		ClientCPU:  (b.sum.CPU - a.sum.CPU).Seconds() / seconds,
+		LoopLag:    inMillis(lag.Max()),
+	}
+	if newest.TotalCount() > 0 {
+		line.P50 = inMillis(newest.ValueAtPercentile(50))
+		line.P99 = inMillis(newest.ValueAtPercentile(99))
+		line.P999 = inMillis(newest.ValueAtPercentile(99.9))
+	}
+	if seconds > 0.5 && b.total > a.total {
+		r.report.Client.MachineCPU = max(r.report.Client.MachineCPU, float64(b.busy-a.busy)/float64(b.total-a.total))
+	}
+	r.report.Server.PeakRSS = max(r.report.Server.PeakRSS, b.rss)
+	r.report.Kernel.DescriptorsPerHost = max(r.report.Kernel.DescriptorsPerHost, b.kernel.Files)
+	r.report.Timeline = append(r.report.Timeline, line)
+	if r.show == nil {
+		return
+	}
+	p := Progress{
+		Second: line, Wanted: r.plan.Fleet.Conns, Failed: b.sum.Totals.Failed, Lost: b.sum.Totals.Lost,
+		Behind: b.sum.Behind, Received: b.sum.Totals.Data, Latency: distribution(r.latency, false),
+		Faults: faultCounts(b.sum.Totals.Faults), Troubles: r.deliveries(&b.sum),
+	}
+	if !r.until.IsZero() {
+		p.Until = max(0, time.Until(r.until).Seconds())
+	}
+	r.show(p)
+}
+
+func inMillis(us int64) float64 { return float64(us) / 1000 }
+
+// open opens all clients and waits until they are subscribed.
+func (r *Run) open(ctx context.Context) error {
+	r.begun = monotime()
+	err := r.all(func(_ int, p *partProcess) error {
+		_, err := p.do(partOrder{Begin: r.begun})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var progress progress
+	return r.watch(ctx, "opening", 0, func(s *runSample) bool {
+		t := &s.sum.Totals
+		if t.Opened+t.Failed < t.Conns {
+			return false
+		}
+		refused := t.Faults[Fault{Kind: FaultSubscribe}]
+		return t.Acked+refused+t.Lost >= t.Opened || progress.stuck(int64(t.Acked+refused+t.Lost), r.patience())
+	})
+}
+
+// patience is how long to wait for something while nothing happens.
+func (r *Run) patience() time.Duration { return orDefault(r.plan.Settle, defaultSettle) }
+
+// progress tells whether a number still changes.
+type progress struct {
+	n     int64
+	since time.Time
+}
+
+func (p *progress) stuck(n int64, patience time.Duration) bool {
+	if n != p.n || p.since.IsZero() {
+		p.n, p.since = n, time.Now()
+	}
+	return time.Since(p.since) > patience
+}
+
+// idle holds the clients while nothing is published, and then reads what they cost.
+func (r *Run) idle(ctx context.Context) error {
+	opened := r.last
+	r.report.Server.OpenCPU = (opened.cpu - r.first.cpu).Seconds()
+	if r.plan.Idle > 0 {
+		if err := r.watch(ctx, "idle", r.plan.Idle, func(*runSample) bool { return false }); err != nil {
+			return err
+		}
+	}
+	r.measureIdle()
+	return nil
+}
+
+// measureIdle reads what the connections cost before anything goes through them.
+func (r *Run) measureIdle() {
+	open := float64(r.last.sum.Totals.Open)
+	if open == 0 {
+		return
+	}
+	s, k, c := &r.report.Server, &r.report.Kernel, &r.report.Client
+	if m, err := r.plan.Servers.Memory(); err == nil && len(r.plan.Servers) > 0 {
+		s.IdleRSS = m.RSS
+		s.IdlePerConn = float64(s.IdleRSS-s.EmptyRSS) / open
+	}
+	c.RSS = r.last.sum.RSS
+	c.RSSPerConn = float64(c.RSS-c.EmptyRSS) / open
+	before, now := r.first.kernel, r.last.kernel
+	k.Slab = now.Slab - before.Slab
+	k.Available = before.MemAvailable - now.MemAvailable
+	k.SlabPerConn = float64(k.Slab) / open
+	k.KernelPerConn = float64(k.Available-(c.RSS-c.EmptyRSS)-(s.IdleRSS-s.EmptyRSS)) / open
+	k.TCPMemoryPerConn = float64(now.SockMem-before.SockMem) / open
+	k.ConntrackPerConn = float64(now.Conntrack-before.Conntrack) / open
+	k.SocketsBothEnds = len(r.plan.Servers) > 0
+}
+
+// publish publishes while the clients are held, and sends them through churn and storms.
+func (r *Run) publish(ctx context.Context) error {
+	r.publishFrom = r.last
+	if r.plan.Publish.URL != "" && r.publisher == nil {
+		if err := r.startPublisher(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.churn(r.plan.Churn); err != nil {
+		return err
+	}
+	limited := r.plan.Publish.URL != "" && r.plan.Publish.Messages > 0
+	if r.plan.Hold == 0 && len(r.storms) == 0 && limited && r.publisherDone() {
+		return nil
+	}
+	begun := time.Now()
+	var failed error
+	phase := "publishing"
+	if r.plan.Publish.URL == "" {
+		phase = "holding"
+	}
+	err := r.watch(ctx, phase, r.plan.Hold, func(s *runSample) bool {
+		for len(r.storms) > 0 && failed == nil && time.Since(begun) >= r.storms[0].After {
+			failed = r.letStorm(r.storms[0])
+			r.storms = r.storms[1:]
+		}
+		r.lookForStorm(s)
+		return failed != nil || r.plan.Hold == 0 && limited && len(r.storms) == 0 && r.publisherDone()
+	})
+	return errors.Join(err, failed, r.churn(0))
+}
+
+// publisherDone reports whether the publisher has ended by itself.
+func (r *Run) publisherDone() bool {
+	select {
+	case err := <-r.published:
+		done := make(chan error, 1)
+		done <- err // for end
+		r.published = done
+		return true
+	default:
+		return false
+	}
+}
+
+// churn makes the clients of all parts together leave and come back at a rate.
+func (r *Run) churn(rate float64) error {
+	if r.plan.Churn == 0 {
+		return nil
+	}
+	share := rate / float64(len(r.parts))
+	return r.all(func(_ int, p *partProcess) error {
+		_, err := p.do(partOrder{Churn: &share})
+		return err
+	})
+}
+
+// letStorm makes a share of the clients leave at once.
+func (r *Run) letStorm(s Storm) error {
+	counts := make([]int, len(r.parts))
+	err := r.all(func(i int, p *partProcess) error {
+		a, err := p.do(partOrder{Storm: s.Share})
+		counts[i] = a.Count
+		return err
+	})
+	c := Cohort{Name: "storm", Note: "not all came back"}
+	for _, n := range counts {
+		c.Clients += n
+	}
+	r.report.Cohorts = append(r.report.Cohorts, c)
+	r.storm, r.stormAt = &r.report.Cohorts[len(r.report.Cohorts)-1], time.Now()
+	return err
+}
+
+// lookForStorm ends a storm once all are back.
+func (r *Run) lookForStorm(s *runSample) {
+	t := &s.sum.Totals
+	if r.storm != nil && t.Reopened >= t.Left && t.Subscribed >= t.Open {
+		r.storm.Seconds = time.Since(r.stormAt).Seconds()
+		r.storm.Note = fmt.Sprintf("all back and subscribed after %.1f s", r.storm.Seconds)
+		r.storm = nil
+	}
+}
+
+// settle stops publishing and waits for what is owed.
+func (r *Run) settle(ctx context.Context) error {
+	if r.stop != nil {
+		r.stop()
+		if err := <-r.published; err != nil {
+			r.report.Reasons = append(r.report.Reasons, err.Error())
+		}
+		r.stop = nil
+	}
+	var progress progress
+	err := r.watch(ctx, "settling", 0, func(s *runSample) bool {
+		r.lookForStorm(s)
+		t := &s.sum.Totals
+		owed := s.sum.Behind > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns || r.storm != nil
+		return !owed || progress.stuck(int64(t.Data)+int64(t.Reopened), r.patience())
+	})
+	r.report.Server.PublishCPU = (r.last.cpu - r.publishFrom.cpu).Seconds()
+	return err
+}

@@ -1,0 +1,255 @@
+package loadtest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// finish takes the last figures, closes the clients, and judges.
+func (r *Run) finish() (*Report, error) {
+	s, err := r.sample(true)
+	if err != nil {
+		return nil, err
+	}
+	r.after(s)
+	if err := r.all(func(_ int, p *partProcess) error { _, err := p.do(partOrder{Close: true}); return err }); err != nil {
+		return nil, err
+	}
+	r.judge(s)
+	return &r.report, nil
+}
+
+// after fills in the report from the last sample.
+func (r *Run) after(s *runSample) {
+	p, t := &r.report, &s.sum.Totals
+	p.Seconds = float64(s.at-r.begun) / 1e9
+	p.Connections = Connections{
+		Wanted: r.plan.Fleet.Conns, Opened: t.Opened, Subscribed: t.Acked, Open: t.Open, Failed: t.Failed, Lost: t.Lost,
+		Reopened: t.Reopened, Pings: t.Pings, Connect: distribution(r.connects, true), Faults: faultCounts(t.Faults),
+	}
+	for _, u := range r.targets {
+		p.Connections.URLs = append(p.Connections.URLs, u.url)
+	}
+	if s.sum.LastOpened > r.begun {
+		p.Connections.Seconds = float64(s.sum.LastOpened-r.begun) / 1e9
+		p.Connections.PerSecond = float64(t.Opened) / p.Connections.Seconds
+	}
+	p.Deliveries = r.deliveries(&s.sum)
+	p.Latency = distribution(r.latency, true)
+	r.perTopic(s)
+	r.broadcasts(s)
+	for _, x := range s.sum.Troubles {
+		p.Troubles = append(p.Troubles, Trouble{x.Client, r.topic(x.Topic), x.Seq, x.Count, x.What})
+	}
+	r.cohorts(s)
+	if r.publisher != nil {
+		stats, plan := r.publisher.Stats(), r.plan.Publish
+		p.Publisher = Published{
+			URL: plan.URL, Topics: len(r.plan.Fleet.Topics), Sent: stats.Sent, Failed: stats.Failed,
+			Skipped: stats.Skipped, MaxLate: stats.MaxLate.Seconds() * 1000, Payload: plan.Payload,
+			Pace: fmt.Sprintf("%g a second", plan.Rate),
+		}
+		if plan.Bell {
+			p.Publisher.Pace = fmt.Sprintf("opening bell: %d times %g a second, fading in %v", bellPeak, plan.Rate, bellDecay)
+		}
+	}
+	server := &p.Server
+	if m, err := r.plan.Servers.Memory(); err == nil && server.Processes > 0 {
+		server.EndRSS = m.RSS
+		server.EndPerConn = float64(m.RSS-server.EmptyRSS) / float64(max(1, t.Open))
+	}
+	server.CPUSeconds = (s.cpu - r.first.cpu).Seconds()
+	if p.Deliveries.Received > 0 {
+		server.CPUPerDeliver = server.PublishCPU * 1e6 / float64(p.Deliveries.Received)
+	}
+	if len(r.plan.Metrics) > 0 {
+		after, err := ScrapeMetrics(context.Background(), r.plan.Metrics)
+		if r.metricsErr != nil {
+			err = r.metricsErr
+		}
+		if err != nil {
+			p.Warnings = append(p.Warnings, err.Error())
+		} else {
+			server.Metrics = metricChanges(r.metrics, after)
+		}
+	}
+	client := &p.Client
+	client.Processes = len(r.parts)
+	client.Workers = orDefault(r.plan.Fleet.Workers, 1) * len(r.parts)
+	client.CPUSeconds = (s.sum.CPU - r.first.sum.CPU).Seconds()
+	client.LoopLag = distribution(r.lag, true)
+}
+
+// topic returns the name of a topic.
+func (r *Run) topic(k uint32) string {
+	if int(k) < len(r.plan.Fleet.Topics) {
+		return r.plan.Fleet.Topics[k]
+	}
+	return ""
+}
+
+// deliveries returns what became of the messages, as far as it is known in a sample.
+func (r *Run) deliveries(s *partSample) Deliveries {
+	d := s.Deliveries
+	behind := uint64(max(0, s.Behind))
+	return Deliveries{
+		Expected: d.Received + d.Missing + d.Conflated + behind, Received: d.Received, Missing: d.Missing + behind,
+		Doubled: d.Doubled, OutOfOrder: d.OutOfOrder, Corrupted: s.Corrupted, Misrouted: s.Misrouted, Late: s.Late,
+		Conflated: d.Conflated, Unknown: s.Unknown, Messages: s.Totals.Messages, Bytes: s.Totals.Bytes,
+	}
+}
+
+// perTopic fills in the report's topics.
+func (r *Run) perTopic(s *runSample) {
+	if r.plan.Publish.URL == "" {
+		return
+	}
+	var all []TopicCount
+	for k, l := range s.sum.Topics {
+		published := r.tape.count(uint32(k))
+		behind := uint64(max(0, l.Live*int64(published)-int64(l.Reached)))
+		all = append(all, TopicCount{
+			Topic: r.topic(uint32(k)), Subscribers: l.Live, Published: published, Received: l.Received,
+			Missing: l.Missing + behind, Doubled: l.Doubled, OutOfOrder: l.OutOfOrder, Conflated: l.Conflated,
+		})
+	}
+	slices.SortStableFunc(all, func(a, b TopicCount) int {
+		return cmp.Or(cmp.Compare(b.Missing+b.Doubled+b.OutOfOrder, a.Missing+a.Doubled+a.OutOfOrder),
+			cmp.Compare(b.Received, a.Received))
+	})
+	r.report.Topics = all[:min(len(all), MaxTopics)]
+}
+
+// broadcasts fills in the report's first messages.
+func (r *Run) broadcasts(s *runSample) {
+	for _, b := range s.sum.Broadcasts {
+		if b.Received == 0 {
+			continue
+		}
+		one := Broadcast{
+			Topic: r.topic(b.Topic), Seq: b.Seq, At: float64(b.At-r.begun) / 1e9, Received: b.Received,
+			First: float64(b.First-b.At) / 1e6, Last: float64(b.Last-b.At) / 1e6,
+		}
+		if int(b.Topic) < len(s.sum.Topics) {
+			one.Expected = uint64(s.sum.Topics[b.Topic].Live)
+		}
+		r.report.Broadcasts = append(r.report.Broadcasts, one)
+	}
+}
+
+// cohorts fills in what the special clients went through.
+func (r *Run) cohorts(s *runSample) {
+	t, plan := &s.sum.Totals, newAssignment(r.plan.Fleet)
+	if plan.slow+plan.halfOpen > 0 {
+		c := Cohort{Ended: t.Dismissed}
+		c.Clients = s.sum.Special
+		if t.Dismissed > 0 {
+			c.Seconds = float64(s.sum.Dismissed) / 1000 / float64(t.Dismissed)
+		}
+		switch {
+		case plan.halfOpen == 0:
+			c.Name = "slow"
+		case plan.slow == 0:
+			c.Name = "half-open"
+		default:
+			c.Name = "slow and half-open"
+		}
+		c.Note = fmt.Sprintf("the server ended %d of them", c.Ended)
+		r.report.Cohorts = append(r.report.Cohorts, c)
+	}
+	if r.plan.Churn > 0 {
+		r.report.Cohorts = append(r.report.Cohorts, Cohort{
+			Name: "churn", Clients: t.Left, Note: fmt.Sprintf("%d left, in storms too, and %d came back", t.Left, t.Reopened),
+		})
+	}
+}
+
+// Bounds beyond which a run's figures are doubtful.
+const (
+	busyClient   = 0.8  // of a core, for each worker
+	busyMachine  = 0.97 // of all cores
+	latePublish  = 1000 // milliseconds
+	laggingShare = 0.1  // of the latency that was measured
+)
+
+// judge says whether the run was clean, and what its figures are worth.
+func (r *Run) judge(s *runSample) {
+	p := &r.report
+	c, d := &p.Connections, &p.Deliveries
+	bad := func(n uint64, text string) {
+		if n > 0 {
+			p.Reasons = append(p.Reasons, fmt.Sprintf("%d %s", n, text))
+		}
+	}
+	t := &s.sum.Totals
+	bad(uint64(max(0, c.Wanted-c.Opened)), fmt.Sprintf("of %d connections not opened: %s", c.Wanted, t.FaultList()))
+	bad(uint64(max(0, c.Opened-c.Subscribed-r.beforeAck(t))), "subscriptions not acknowledged")
+	bad(uint64(c.Lost), "connections lost: "+t.FaultList())
+	bad(uint64(max(0, t.Left-t.Reopened)), "clients did not come back")
+	bad(d.Missing, "deliveries missing")
+	bad(d.Doubled, "deliveries doubled")
+	bad(d.OutOfOrder, "deliveries out of order")
+	bad(d.Corrupted, "deliveries corrupted")
+	bad(d.Misrouted, "deliveries to clients that had not subscribed")
+	bad(d.Late, fmt.Sprintf("deliveries later than %v", r.plan.MaxLatency))
+	bad(p.Publisher.Failed, "messages not taken by NATS")
+	bad(p.Publisher.Skipped, "messages not published in time")
+	if p.Publisher.MaxLate > latePublish {
+		p.Reasons = append(p.Reasons, fmt.Sprintf("the publisher did not keep its pace: a message left %.0f ms late", p.Publisher.MaxLate))
+	}
+	if p.Publisher.URL != "" && p.Publisher.Sent > 0 && d.Expected == 0 && c.Opened > 0 {
+		p.Reasons = append(p.Reasons, "nothing was owed to anybody: no subscription got into force")
+	}
+	p.Clean = len(p.Reasons) == 0
+
+	warn := func(format string, a ...any) { p.Warnings = append(p.Warnings, fmt.Sprintf(format, a...)) }
+	for _, x := range r.shortages {
+		warn("%s: %s", x.What, x.Fix)
+	}
+	client := &p.Client
+	if each := client.CPUShare / float64(max(1, client.Workers/max(1, client.Processes))); each > busyClient {
+		warn("the load tester was busy: a worker took %.0f %% of a core in its busiest second", 100*each)
+	}
+	if client.MachineCPU > busyMachine && len(r.plan.Servers) > 0 {
+		warn("all cores were busy: the servers and the load tester, on the same machine, took CPU time from each other")
+	}
+	if lag := client.LoopLag.P99; p.Latency.Count > 0 && lag > laggingShare*p.Latency.P99 {
+		warn("latencies are good to %.1f ms only: so late was the load tester itself, at its 99th percentile", lag)
+	}
+}
+
+// beforeAck returns how many clients were lost, as a reason of its own.
+func (r *Run) beforeAck(t *Totals) int { return min(t.Lost, t.Opened-t.Acked) }
+
+// distribution returns a histogram's figures, with its percentiles for a plot if asked for.
+func distribution(h *hdrhistogram.Histogram, plot bool) Distribution {
+	d := Distribution{Count: h.TotalCount()}
+	if d.Count == 0 {
+		return d
+	}
+	d.Mean, d.Min, d.Max = h.Mean()/1000, inMillis(h.Min()), inMillis(h.Max())
+	d.P50, d.P90 = inMillis(h.ValueAtPercentile(50)), inMillis(h.ValueAtPercentile(90))
+	d.P99, d.P999 = inMillis(h.ValueAtPercentile(99)), inMillis(h.ValueAtPercentile(99.9))
+	if plot {
+		for _, b := range h.CumulativeDistribution() {
+			d.Percentiles = append(d.Percentiles, Percentile{b.Quantile, inMillis(b.ValueAt)})
+		}
+	}
+	return d
+}
+
+// faultCounts returns faults, the most frequent first.
+func faultCounts(faults map[Fault]int) []FaultCount {
+	var all []FaultCount
+	for f, n := range faults {
+		all = append(all, FaultCount{f.String(), n})
+	}
+	slices.SortFunc(all, func(a, b FaultCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Fault, b.Fault))
+	})
+	return all
+}

@@ -1,0 +1,100 @@
+package loadtest
+
+import (
+	"bytes"
+	"hash/crc32"
+	"strconv"
+)
+
+// A tick is a message of a run's own publisher, as JSON of this form:
+//
+//	{"load":2718281828,"k":17,"n":12,"m":345,"at":1764333444555,"pad":"....","crc":"89abcdef"}
+//
+// It says all that its reader needs in order to judge it.
+type tick struct {
+	run    uint32 // load: which run published it
+	topic  uint32 // k: place of its topic in the plan
+	seq    uint32 // n: how manieth message of its topic, from 1 on
+	number uint64 // m: how manieth of the run, from 0 on
+	at     int64  // intended time of sending, CLOCK_MONOTONIC in nanoseconds
+}
+
+// minTick is room for a tick with the longest numbers and no padding.
+const minTick = 128
+
+const (
+	tickStart = `{"load":`
+	tickEnd   = `","crc":"`
+	hexDigits = 8
+)
+
+// crcTable is Castagnoli's polynomial, for which CPUs have an instruction.
+var crcTable = crc32.MakeTable(crc32.Castagnoli)
+
+// appendTick appends t, padded to size bytes if it is shorter.
+func appendTick(dst []byte, t tick, size int) []byte {
+	start := len(dst)
+	dst = strconv.AppendUint(append(dst, tickStart...), uint64(t.run), 10)
+	dst = strconv.AppendUint(append(dst, `,"k":`...), uint64(t.topic), 10)
+	dst = strconv.AppendUint(append(dst, `,"n":`...), uint64(t.seq), 10)
+	dst = strconv.AppendUint(append(dst, `,"m":`...), t.number, 10)
+	dst = strconv.AppendInt(append(dst, `,"at":`...), t.at, 10)
+	dst = append(dst, `,"pad":"`...)
+	for len(dst)-start+len(tickEnd)+hexDigits+2 < size {
+		dst = append(dst, "0123456789abcdefghijklmnopqrstuvwxyz"[(len(dst)-start)%36])
+	}
+	sum := crc32.Checksum(dst[start:], crcTable)
+	dst = append(dst, tickEnd...)
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, "0123456789abcdef"[sum>>shift&15])
+	}
+	return append(dst, `"}`...)
+}
+
+// parseTick finds the tick in a message, around which servers put what they like. found says that there is something
+// like one; whole, that it is as it was made. A tick that is not whole has what could be read of it.
+func parseTick(b []byte) (t tick, found, whole bool) {
+	at := bytes.Index(b, []byte(tickStart))
+	if at < 0 {
+		return tick{}, false, false
+	}
+	b = b[at:]
+	rest := b[len(tickStart):]
+	number := func(bits int, mark string) (n uint64) {
+		digits := 0
+		for digits < len(rest) && rest[digits]-'0' < 10 {
+			digits++
+		}
+		n, err := strconv.ParseUint(string(rest[:digits]), 10, bits)
+		if err != nil || !bytes.HasPrefix(rest[digits:], []byte(mark)) {
+			rest = nil
+			return 0
+		}
+		rest = rest[digits+len(mark):]
+		return n
+	}
+	t.run = uint32(number(32, `,"k":`))
+	t.topic = uint32(number(32, `,"n":`))
+	t.seq = uint32(number(32, `,"m":`))
+	t.number = number(64, `,"at":`)
+	t.at = int64(number(63, `,"pad":"`))
+	pad := bytes.Index(rest, []byte(tickEnd))
+	if pad < 0 || len(rest) < pad+len(tickEnd)+hexDigits+2 {
+		return t, true, false
+	}
+	rest = rest[pad+len(tickEnd):]
+	summed := b[:len(b)-len(rest)-len(tickEnd)]
+	var sum uint32
+	for _, c := range rest[:hexDigits] {
+		switch {
+		case c-'0' < 10:
+			sum = sum<<4 | uint32(c-'0')
+		case c-'a' < 6:
+			sum = sum<<4 | uint32(c-'a'+10)
+		default:
+			return t, true, false
+		}
+	}
+	whole = sum == crc32.Checksum(summed, crcTable) && rest[hexDigits] == '"' && rest[hexDigits+1] == '}'
+	return t, true, whole
+}
