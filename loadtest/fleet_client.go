@@ -16,7 +16,7 @@ import (
 type client struct {
 	decoder   wsproto.Decoder
 	fd        int32
-	begun     uint32 // when connect(2) was called, in the fleet's milliseconds
+	begun     uint32 // when connect(2) was called, in tenths of a millisecond since the fleet began
 	state     state
 	role      role
 	probe     bool // latencies are recorded
@@ -138,7 +138,7 @@ func (w *worker) upgraded(i int32, b []byte) []byte {
 	c.state = stateOpen
 	w.pending--
 	w.totals.Open++
-	record(w.connects, int64(w.millis()-c.begun)*1e6)
+	record(w.connects, int64(w.tenths()-c.begun)*int64(tenth))
 	if c.returning {
 		w.totals.Reopened++
 	} else {

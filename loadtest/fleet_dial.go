@@ -70,7 +70,7 @@ func (w *worker) start(slot int32) {
 	w.held++
 	c.fd = -1
 	c.state = stateConnecting
-	c.begun = w.millis()
+	c.begun = w.tenths()
 	w.attempts = append(w.attempts, attempt{slot, c.begun})
 	peer := w.peers[w.target(slot)]
 	domain := unix.AF_INET6
@@ -155,7 +155,7 @@ func (w *worker) untilExpiry() time.Duration {
 	for len(w.attempts) > 0 {
 		a := w.attempts[0]
 		if c := &w.clients[a.slot]; c.state.pending() && c.begun == a.begun {
-			age := time.Duration(w.millis()-a.begun) * time.Millisecond
+			age := time.Duration(w.tenths()-a.begun) * tenth
 			return max(0, w.fleet.timeout-age)
 		}
 		w.attempts = w.attempts[1:]
@@ -164,8 +164,11 @@ func (w *worker) untilExpiry() time.Duration {
 	return -1
 }
 
-// millis returns the milliseconds since the fleet began. They wrap after 49 days, differences remain right.
-func (w *worker) millis() uint32 { return uint32(time.Since(w.fleet.begun).Milliseconds()) }
+// tenth is the unit of a client's time.
+const tenth = time.Millisecond / 10
+
+// tenths returns the tenths of a millisecond since the fleet began. They wrap after five days, differences remain right.
+func (w *worker) tenths() uint32 { return uint32(time.Since(w.fleet.begun) / tenth) }
 
 // connectFault returns the fault for an error of connect(2), or of what prepares it.
 func connectFault(err error) Fault {

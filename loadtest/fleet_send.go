@@ -102,7 +102,7 @@ func (w *worker) end(i int32, f Fault) {
 		w.fault(f)
 	case c.state == stateOpen && c.role != roleReader && c.replied:
 		w.totals.Dismissed++ // as a server may
-		w.dismissed += int64(w.millis() - c.begun)
+		w.dismissed += int64(w.tenths()-c.begun) / 10
 	case c.state == stateOpen:
 		w.totals.Lost++
 		w.fault(f)

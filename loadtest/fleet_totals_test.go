@@ -10,14 +10,15 @@ import (
 
 func TestFaultString(t *testing.T) {
 	for f, want := range map[Fault]string{
-		{}:                       "unknown",
-		{Kind: FaultRefused}:     "refused",
-		{FaultStatus, 503}:       "status 503",
-		{FaultConnect, 99}:       "connect EADDRNOTAVAIL",
-		{FaultReset, 104}:        "reset ECONNRESET",
-		{FaultClosed, 4503}:      "closed 4503",
-		{Kind: FaultBacklog}:     "backlog",
-		{Kind: FaultBacklog + 1}: "unknown",
+		{}:                   "unknown",
+		{Kind: FaultRefused}: "refused",
+		{FaultStatus, 503}:   "status 503",
+		{FaultConnect, 99}:   "connect EADDRNOTAVAIL",
+		{FaultReset, 104}:    "reset ECONNRESET",
+		{FaultClosed, 4503}:  "closed 4503",
+		{Kind: FaultBacklog}: "backlog",
+		{Kind: FaultTLS}:     "tls",
+		{Kind: FaultTLS + 1}: "unknown",
 		{FaultProtocol, int(wsproto.StatusProtocolError)}: "protocol 1002",
 	} {
 		if got := f.String(); got != want {

@@ -84,10 +84,16 @@ const (
 	lowestLatency    = 1
 	highestLatency   = 10 * 60 * 1e6
 	latencyPrecision = 3 // significant digits
+	coarsePrecision  = 2
 )
 
 func newLatencies() *hdrhistogram.Histogram {
 	return hdrhistogram.New(lowestLatency, highestLatency, latencyPrecision)
+}
+
+// newCoarse returns a histogram that takes a tenth of the memory.
+func newCoarse() *hdrhistogram.Histogram {
+	return hdrhistogram.New(lowestLatency, highestLatency, coarsePrecision)
 }
 
 // record counts a duration in nanoseconds, at most the highest that a histogram holds.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -18,6 +19,10 @@ import (
 
 // PartVariable is the environment variable that makes a program a part; its main has to call [ServePart] then.
 const PartVariable = "TICKLOAD_PART"
+
+// partGC is the growth of the heap, in percent, that a part waits for before it collects garbage. There is little of it,
+// and the memory is other processes', which are measured.
+const partGC = 20
 
 // tapeDescriptor is where a part finds the tape.
 const tapeDescriptor = 3
@@ -32,10 +37,12 @@ type partPlan struct {
 
 // An order is what a part is asked to do; the first field that is set says what.
 type partOrder struct {
+	Ready  bool     // tell what the part takes without clients
 	Begin  int64    // start the fleet, whose schedule counts from this time of CLOCK_MONOTONIC
 	Storm  float64  // share of the clients that leaves and comes back
 	Churn  *float64 // clients a second that do from now on
 	Close  bool     // close the fleet
+	Trim   bool     // give unused memory back
 	Sample bool     // tell what happened since the last time
 	Topics bool     // with Sample: by topic as well
 }
@@ -43,8 +50,7 @@ type partOrder struct {
 // partAnswer is the answer to an order, or to the plan.
 type partAnswer struct {
 	Error  string
-	Fault  bool // the error is about the plan, and no part's fault
-	Count  int  // of a storm
+	Count  int // of a storm
 	Sample partSample
 }
 
@@ -64,8 +70,9 @@ type partSample struct {
 
 	Latency, Lag, Connects counts
 
-	CPU time.Duration
-	RSS int64
+	CPU     time.Duration
+	RSS     int64
+	Private int64 // of RSS: not pages of the program, which its processes share
 }
 
 // counts are the buckets of a histogram that are not empty: how often each number of microseconds was recorded.
@@ -95,6 +102,7 @@ func (c counts) addTo(h *hdrhistogram.Histogram) {
 
 // ServePart is the whole of a process that is a part, see [PartVariable]. It returns when in has ended.
 func ServePart(ctx context.Context, in io.Reader, out io.Writer) error {
+	debug.SetGCPercent(partGC)
 	dec, enc := gob.NewDecoder(in), gob.NewEncoder(out)
 	var plan partPlan
 	if err := dec.Decode(&plan); err != nil {
@@ -106,11 +114,11 @@ func ServePart(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	p := &part{plan: plan, account: accountConfig{Tape: shared, Run: plan.Run, Lossless: plan.Lossless, Bound: plan.Bound}}
 	defer p.close()
-	ready := partAnswer{Sample: partSample{}}
-	ready.Sample.ownResources()
-	if err := enc.Encode(ready); err != nil {
+	// What talking to the parent costs in memory is there before the first figure is taken.
+	if err := enc.Encode(partAnswer{Sample: partSample{Lag: counts{1: 1}}}); err != nil {
 		return err
 	}
+	debug.FreeOSMemory()
 	for {
 		var o partOrder
 		if err := dec.Decode(&o); errors.Is(err, io.EOF) {
@@ -138,6 +146,8 @@ type part struct {
 // do carries out an order.
 func (p *part) do(ctx context.Context, o partOrder) (a partAnswer, err error) {
 	switch {
+	case o.Ready:
+		a.Sample.ownResources()
 	case o.Begin != 0:
 		p.account.Begun = o.Begin
 		p.fleet, err = start(ctx, p.plan.Fleet, &p.account)
@@ -155,6 +165,8 @@ func (p *part) do(ctx context.Context, o partOrder) (a partAnswer, err error) {
 		})
 	case o.Close:
 		err = p.fleet.Close()
+	case o.Trim:
+		debug.FreeOSMemory()
 	case o.Sample:
 		a.Sample = p.fleet.sample(o.Topics)
 	}
@@ -245,6 +257,7 @@ func (s *partSample) add(o *partSample) {
 	s.Latency, s.Lag, s.Connects = s.Latency.merge(o.Latency), s.Lag.merge(o.Lag), s.Connects.merge(o.Connects)
 	s.CPU += o.CPU
 	s.RSS += o.RSS
+	s.Private += o.Private
 }
 
 // merge returns c with o's counts, in a map that is c's if there is one.
@@ -261,5 +274,8 @@ func (c counts) merge(o counts) counts {
 // ownResources fills in what this process uses.
 func (s *partSample) ownResources() {
 	s.CPU = ownCPU()
-	s.RSS, _, _ = Servers{os.Getpid()}.Sample() // 0 if the kernel does not show it
+	var size, resident, shared int64
+	if proc.numbers("self/statm", &size, &resident, &shared) == nil { // 0 if the kernel does not show it
+		s.RSS, s.Private = resident*int64(os.Getpagesize()), (resident-shared)*int64(os.Getpagesize())
+	}
 }

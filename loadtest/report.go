@@ -196,9 +196,9 @@ type ClientSide struct {
 	CPUShare   float64      `json:"cpu_share"` // of one core, of the busiest process in its busiest second, 0 to its workers
 	RSS        int64        `json:"rss"`
 	EmptyRSS   int64        `json:"empty_rss"`
-	RSSPerConn float64      `json:"rss_per_connection"`
-	LoopLag    Distribution `json:"loop_lag"`    // from when epoll reported a batch of events until its last was handled
-	MachineCPU float64      `json:"machine_cpu"` // share of all cores that were busy in the busiest second, 0 to 1
+	RSSPerConn float64      `json:"rss_per_connection"` // growth, without pages of the program, which its processes share
+	LoopLag    Distribution `json:"loop_lag"`           // from when epoll reported a batch of events until its last was handled
+	MachineCPU float64      `json:"machine_cpu"`        // share of all cores that were busy in the busiest second, 0 to 1
 }
 
 // A Second is a second of a run.

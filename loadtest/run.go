@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -89,6 +90,12 @@ func NewRun(ctx context.Context, plan Plan) (*Run, error) {
 		return nil, err
 	}
 	plan.Processes = plan.processes(limits)
+	if plan.Fleet.Workers == 0 {
+		plan.Fleet.Workers = 1
+		if plan.Processes == 1 {
+			plan.Fleet.Workers = min(runtime.GOMAXPROCS(0), plan.Fleet.Conns)
+		}
+	}
 	r := &Run{
 		plan: plan, targets: targets, shortages: limits.Check(plan.need(targets)), id: rand.Uint32() | 1,
 		latency: newLatencies(), lag: newLatencies(), connects: newLatencies(), storms: plan.Storms,
@@ -155,9 +162,6 @@ func (r *Run) startParts() error {
 	fleet.Seed, fleet.RunConns = rand.Uint64(), fleet.Conns
 	fleet.Stride = r.plan.Processes
 	fleet.InFlight = max(1, orDefault(fleet.InFlight, defaultInFlight)/r.plan.Processes)
-	if r.plan.Processes > 1 && fleet.Workers == 0 {
-		fleet.Workers = 1
-	}
 	for i := range r.plan.Processes {
 		fleet.First = i
 		fleet.Conns = (r.plan.Fleet.Conns - i + r.plan.Processes - 1) / r.plan.Processes
@@ -172,15 +176,17 @@ func (r *Run) startParts() error {
 		r.parts = append(r.parts, p)
 	}
 	r.cpuOf = make([]time.Duration, len(r.parts))
-	rss := make([]int64, len(r.parts))
+	samples := make([]partSample, len(r.parts))
 	err := r.all(func(i int, p *partProcess) error {
-		a, err := p.answer()
-		rss[i], r.cpuOf[i] = a.Sample.RSS, a.Sample.CPU
+		if _, err := p.answer(); err != nil {
+			return err
+		}
+		a, err := p.do(partOrder{Ready: true})
+		samples[i], r.cpuOf[i] = a.Sample, a.Sample.CPU
 		return err
 	})
-	for i := range rss {
-		r.last.sum.RSS += rss[i]
-		r.last.sum.CPU += r.cpuOf[i]
+	for i := range samples {
+		r.last.sum.add(&samples[i])
 	}
 	return err
 }

@@ -135,7 +135,7 @@ func (r *Run) record(s *runSample, seconds float64) {
 	p := Progress{
 		Second: line, Wanted: r.plan.Fleet.Conns, Failed: b.sum.Totals.Failed, Lost: b.sum.Totals.Lost,
 		Behind: b.sum.Behind, Received: b.sum.Totals.Data, Latency: distribution(r.latency, false),
-		Faults: faultCounts(b.sum.Totals.Faults), Troubles: r.deliveries(&b.sum),
+		Faults: faultCounts(b.sum.Totals.Faults), Troubles: r.deliveries(&b.sum, false),
 	}
 	if !r.until.IsZero() {
 		p.Until = max(0, time.Until(r.until).Seconds())
@@ -185,6 +185,12 @@ func (p *progress) stuck(n int64, patience time.Duration) bool {
 // idle holds the clients while nothing is published, and then reads what they cost.
 func (r *Run) idle(ctx context.Context) error {
 	opened := r.last
+	if err := r.all(func(_ int, p *partProcess) error { _, err := p.do(partOrder{Trim: true}); return err }); err != nil {
+		return err
+	}
+	if _, err := r.sample(false); err != nil {
+		return err
+	}
 	r.report.Server.OpenCPU = (opened.cpu - r.first.cpu).Seconds()
 	if r.plan.Idle > 0 {
 		if err := r.watch(ctx, "idle", r.plan.Idle, func(*runSample) bool { return false }); err != nil {
@@ -207,7 +213,7 @@ func (r *Run) measureIdle() {
 		s.IdlePerConn = float64(s.IdleRSS-s.EmptyRSS) / open
 	}
 	c.RSS = r.last.sum.RSS
-	c.RSSPerConn = float64(c.RSS-c.EmptyRSS) / open
+	c.RSSPerConn = float64(r.last.sum.Private-r.first.sum.Private) / open
 	before, now := r.first.kernel, r.last.kernel
 	k.Slab = now.Slab - before.Slab
 	k.Available = before.MemAvailable - now.MemAvailable

@@ -38,7 +38,7 @@ func (r *Run) after(s *runSample) {
 		p.Connections.Seconds = float64(s.sum.LastOpened-r.begun) / 1e9
 		p.Connections.PerSecond = float64(t.Opened) / p.Connections.Seconds
 	}
-	p.Deliveries = r.deliveries(&s.sum)
+	p.Deliveries = r.deliveries(&s.sum, true)
 	p.Latency = distribution(r.latency, true)
 	r.perTopic(s)
 	r.broadcasts(s)
@@ -79,7 +79,7 @@ func (r *Run) after(s *runSample) {
 	}
 	client := &p.Client
 	client.Processes = len(r.parts)
-	client.Workers = orDefault(r.plan.Fleet.Workers, 1) * len(r.parts)
+	client.Workers = r.plan.Fleet.Workers * len(r.parts)
 	client.CPUSeconds = (s.sum.CPU - r.first.sum.CPU).Seconds()
 	client.LoopLag = distribution(r.lag, true)
 }
@@ -92,10 +92,14 @@ func (r *Run) topic(k uint32) string {
 	return ""
 }
 
-// deliveries returns what became of the messages, as far as it is known in a sample.
-func (r *Run) deliveries(s *partSample) Deliveries {
+// deliveries returns what became of the messages, as far as it is known in a sample. Those that are owed may still come
+// as long as the run goes on, and are missing at its end.
+func (r *Run) deliveries(s *partSample, end bool) Deliveries {
 	d := s.Deliveries
-	behind := uint64(max(0, s.Behind))
+	behind := uint64(0)
+	if end {
+		behind = uint64(max(0, s.Behind))
+	}
 	return Deliveries{
 		Expected: d.Received + d.Missing + d.Conflated + behind, Received: d.Received, Missing: d.Missing + behind,
 		Doubled: d.Doubled, OutOfOrder: d.OutOfOrder, Corrupted: s.Corrupted, Misrouted: s.Misrouted, Late: s.Late,
