@@ -91,7 +91,7 @@ func TestPlanSources(t *testing.T) {
 	}{
 		{"few", each, nil, other, map[int]string{0: "", each - 1: ""}, ""},
 		{"many on loopback", 2*each + 1, nil, loopback,
-			map[int]string{0: "127.0.0.2", 1: "127.0.0.3", 2: "127.0.0.4", 3: "127.0.0.2", 2 * each: "127.0.0.4"}, ""},
+			map[int]string{0: "127.0.0.2", 1: "127.0.0.3", 2: "127.0.0.4", 3: "127.0.0.2", 3*each + 1: "127.0.0.3"}, ""},
 		{"beyond a byte", 300 * each, nil, loopback, map[int]string{299: "127.0.1.45"}, ""},
 		{"many elsewhere", 1000 * each, nil, other, nil, "need 1000 source addresses, this host has"},
 		{"given", each + 1, given, other, map[int]string{0: "192.0.2.7", 1: "192.0.2.9"}, ""},

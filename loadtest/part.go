@@ -93,6 +93,14 @@ func drainCounts(h *hdrhistogram.Histogram) counts {
 	return c
 }
 
+// longest returns the highest number that was recorded.
+func (c counts) longest() (v int64) {
+	for value := range c {
+		v = max(v, value)
+	}
+	return v
+}
+
 // addTo records c in a histogram of the same precision.
 func (c counts) addTo(h *hdrhistogram.Histogram) {
 	for v, n := range c {

@@ -178,8 +178,8 @@ type ServerSide struct {
 
 // KernelSide is what connections cost in the kernel of this machine: both ends of them, if the server is here too.
 type KernelSide struct {
-	Slab               int64   `json:"slab"` // growth from before the first connection until all were open
-	Available          int64   `json:"available"`
+	Slab               int64   `json:"slab"`      // growth from before the first connection until all were open
+	Available          int64   `json:"available"` // by how much MemAvailable shrank; it takes a part of the slab for available
 	SlabPerConn        float64 `json:"slab_per_connection"`
 	KernelPerConn      float64 `json:"kernel_per_connection"`      // what MemAvailable lost and the processes do not hold
 	TCPMemoryPerConn   float64 `json:"tcp_memory_per_connection"`  // buffers, from /proc/net/sockstat

@@ -58,7 +58,11 @@ type Run struct {
 	storm    *Cohort         // under way
 	stormAt  time.Time
 
+	newest    *hdrhistogram.Histogram // since the last line of the timeline
+	newestLag int64                   // the longest, microseconds
+
 	first, publishFrom runSample // when nothing was connected, when publishing began
+	lined              runSample // at the last line of the timeline
 	metrics            map[string]Metric
 	metricsErr         error
 }
@@ -98,7 +102,7 @@ func NewRun(ctx context.Context, plan Plan) (*Run, error) {
 	}
 	r := &Run{
 		plan: plan, targets: targets, shortages: limits.Check(plan.need(targets)), id: rand.Uint32() | 1,
-		latency: newLatencies(), lag: newLatencies(), connects: newLatencies(), storms: plan.Storms,
+		latency: newLatencies(), lag: newLatencies(), connects: newLatencies(), newest: newLatencies(), storms: plan.Storms,
 	}
 	for _, s := range r.shortages {
 		if s.Fatal {

@@ -17,7 +17,7 @@ func (r *Run) before() {
 	r.report.Client.EmptyRSS = r.last.sum.RSS
 	r.metrics, r.metricsErr = ScrapeMetrics(context.Background(), r.plan.Metrics)
 	r.last.read(r)
-	r.first = r.last
+	r.first, r.lined = r.last, r.last
 }
 
 // read reads the machine's side of a sample.
@@ -96,14 +96,45 @@ func (r *Run) sample(topics bool) (*runSample, error) {
 
 // record adds a sample to the report.
 func (r *Run) record(s *runSample, seconds float64) {
-	newest := newLatencies()
-	s.sum.Latency.addTo(newest)
-	r.latency.Merge(newest)
-	lag := newLatencies()
-	s.sum.Lag.addTo(lag)
-	r.lag.Merge(lag)
+	s.sum.Latency.addTo(r.latency)
+	s.sum.Latency.addTo(r.newest)
+	s.sum.Lag.addTo(r.lag)
+	r.newestLag = max(r.newestLag, s.sum.Lag.longest())
 	s.sum.Connects.addTo(r.connects)
-	a, b := &r.last, s
+	// What is shorter than a line of the timeline is part of the next one, unless it is all there is of a phase.
+	line := r.line(s)
+	if n := len(r.report.Timeline); n == 0 || line.At-r.report.Timeline[n-1].At > shortestLine || line.Phase != r.report.Timeline[n-1].Phase {
+		r.report.Timeline = append(r.report.Timeline, line)
+		r.lined = *s
+		r.newest.Reset()
+		r.newestLag = 0
+	}
+	if seconds > 0.5 && s.total > r.last.total {
+		r.report.Client.MachineCPU = max(r.report.Client.MachineCPU, float64(s.busy-r.last.busy)/float64(s.total-r.last.total))
+	}
+	r.report.Server.PeakRSS = max(r.report.Server.PeakRSS, s.rss)
+	r.report.Kernel.DescriptorsPerHost = max(r.report.Kernel.DescriptorsPerHost, s.kernel.Files)
+	if r.show == nil {
+		return
+	}
+	p := Progress{
+		Second: line, Wanted: r.plan.Fleet.Conns, Failed: s.sum.Totals.Failed, Lost: s.sum.Totals.Lost,
+		Behind: s.sum.Behind, Received: s.sum.Totals.Data, Latency: distribution(r.latency, false),
+		Faults: faultCounts(s.sum.Totals.Faults), Troubles: r.deliveries(&s.sum, false),
+	}
+	if !r.until.IsZero() {
+		p.Until = max(0, time.Until(r.until).Seconds())
+	}
+	r.show(p)
+}
+
+// shortestLine is the shortest time that a line of the timeline is about, in seconds, if the phase has others.
+const shortestLine = 0.5
+
+// line returns what happened since the last line of the timeline.
+func (r *Run) line(b *runSample) Second {
+	a := &r.lined
+	seconds := float64(b.at-a.at) / 1e9
 	perSecond := func(before, now uint64) uint64 { return uint64(float64(now-before) / seconds) }
 	opened := b.sum.Totals.Opened + b.sum.Totals.Reopened - a.sum.Totals.Opened - a.sum.Totals.Reopened
 	line := Second{
@@ -116,31 +147,14 @@ func (r *Run) record(s *runSample, seconds float64) {
 		ServerRSS:  b.rss,
 		ServerCPU:  (b.cpu - a.cpu).Seconds() / seconds,
 		ClientCPU:  (b.sum.CPU - a.sum.CPU).Seconds() / seconds,
-		LoopLag:    inMillis(lag.Max()),
+		LoopLag:    inMillis(r.newestLag),
 	}
-	if newest.TotalCount() > 0 {
-		line.P50 = inMillis(newest.ValueAtPercentile(50))
-		line.P99 = inMillis(newest.ValueAtPercentile(99))
-		line.P999 = inMillis(newest.ValueAtPercentile(99.9))
+	if r.newest.TotalCount() > 0 {
+		line.P50 = inMillis(r.newest.ValueAtPercentile(50))
+		line.P99 = inMillis(r.newest.ValueAtPercentile(99))
+		line.P999 = inMillis(r.newest.ValueAtPercentile(99.9))
 	}
-	if seconds > 0.5 && b.total > a.total {
-		r.report.Client.MachineCPU = max(r.report.Client.MachineCPU, float64(b.busy-a.busy)/float64(b.total-a.total))
-	}
-	r.report.Server.PeakRSS = max(r.report.Server.PeakRSS, b.rss)
-	r.report.Kernel.DescriptorsPerHost = max(r.report.Kernel.DescriptorsPerHost, b.kernel.Files)
-	r.report.Timeline = append(r.report.Timeline, line)
-	if r.show == nil {
-		return
-	}
-	p := Progress{
-		Second: line, Wanted: r.plan.Fleet.Conns, Failed: b.sum.Totals.Failed, Lost: b.sum.Totals.Lost,
-		Behind: b.sum.Behind, Received: b.sum.Totals.Data, Latency: distribution(r.latency, false),
-		Faults: faultCounts(b.sum.Totals.Faults), Troubles: r.deliveries(&b.sum, false),
-	}
-	if !r.until.IsZero() {
-		p.Until = max(0, time.Until(r.until).Seconds())
-	}
-	r.show(p)
+	return line
 }
 
 func inMillis(us int64) float64 { return float64(us) / 1000 }
