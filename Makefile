@@ -1,6 +1,6 @@
 # The interface to this repository. "make run" and "make test" need Go and make alone.
 .DEFAULT_GOAL := build
-.PHONY: build run echo test race fuzz bench lint clean
+.PHONY: build run echo test race fuzz bench load million compare lint clean
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -35,6 +35,15 @@ bench: ## the benchmarks of the codec and of other libraries' for the same work,
 	go test -run '^$$' -bench . -benchmem ./wsproto ./broadcast ./eventloop
 	cd wsproto/compare && go test -run '^$$' -bench . -benchmem .
 	go test -run '^$$' -bench 'Fanout|Coalesce|SlowReaders|EchoUnderFanout|Scaling|IdleMemory' -benchtime 1x -timeout 60m ./loadtest
+
+load: build ## 10,000 clients of one server for a minute, 1,000 messages a second on 300 topics; bin/load.html
+	./bin/tickload -server bin/tickcast -conns 10000 -topics 'px.{1-300}' -idle 10s -rate 1000/s -hold 60s -html bin/load.html
+
+# Keep-alive every two minutes: a million clients' worth of it every 15 seconds would keep a small machine busy.
+million: build ## a million clients, held idle for five minutes, then three messages to all; bin/million.html, .json
+	TICKCAST_CONNECTION_HEARTBEAT=2m TICKCAST_CONNECTION_PING_INTERVAL=2m TICKCAST_CONNECTION_IDLE_TIMEOUT=6m \
+	./bin/tickload -server bin/tickcast -conns 1000000 -ramp 20000/s -timeout 60s -topics px.ALL -idle 5m \
+		-rate 0.02/s -messages 3 -hold 0 -settle 60s -html bin/million.html -json bin/million.json
 
 lint: ## formatting, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }

@@ -92,8 +92,9 @@ type FleetConfig struct {
 	// command of that; otherwise there is no answer to wait for.
 	Ack string
 
-	// Answer is a message that is sent back whenever it comes, such as the {} of servers that ping with messages.
-	Answer string
+	// Answer is a message to which AnswerWith is sent whenever it comes, for servers that ping with messages: {} and {}, or
+	// PING and PONG, each with the line end that belongs to it.
+	Answer, AnswerWith string
 
 	// Slow and HalfOpen are the shares of the clients, 0 to 1, that read no more than SlowRate bytes a second once
 	// they are subscribed, and that neither read nor answer pings. That the server ends them is no fault.
@@ -137,30 +138,31 @@ type FleetConfig struct {
 // All methods may be called from any goroutine.
 type Fleet struct {
 	// Immutable after Start.
-	conns     int
-	ramp      float64
-	timeout   time.Duration
-	pause     time.Duration
-	targets   []target
-	sources   sources
-	subscribe template
-	topics    []string
-	deaf      bool
-	receive   int    // SO_RCVBUF, 0 if it is not set
-	stamp     []byte // what stands before a message's time of sending, nil if it is not looked for
-	ack       []byte // what the answer to subscribe contains, nil for Tickcast's
-	acks      bool   // there is an answer to subscribe
-	answer    []byte
-	slowRate  int
-	seed      uint64 // of the handshakes
-	plan      assignment
-	steps     []Step
-	first     int
-	times     int // Stride
-	begun     time.Time
-	begunAt   int64 // the same moment on CLOCK_MONOTONIC
-	workers   []*worker
-	detach    func() bool // stops listening to Start's context
+	conns      int
+	ramp       float64
+	timeout    time.Duration
+	pause      time.Duration
+	targets    []target
+	sources    sources
+	subscribe  template
+	topics     []string
+	deaf       bool
+	receive    int    // SO_RCVBUF, 0 if it is not set
+	stamp      []byte // what stands before a message's time of sending, nil if it is not looked for
+	ack        []byte // what the answer to subscribe contains, nil for Tickcast's
+	acks       bool   // there is an answer to subscribe
+	answer     []byte
+	answerWith []byte
+	slowRate   int
+	seed       uint64 // of the handshakes
+	plan       assignment
+	steps      []Step
+	first      int
+	times      int // Stride
+	begun      time.Time
+	begunAt    int64 // the same moment on CLOCK_MONOTONIC
+	workers    []*worker
+	detach     func() bool // stops listening to Start's context
 
 	// Any goroutine.
 	settled   tally // clients that are open or failed
@@ -246,7 +248,7 @@ func start(ctx context.Context, cfg FleetConfig, account *accountConfig) (*Fleet
 	}
 	f.acks = len(f.subscribe) > 0 && (cfg.Ack != "" || strings.HasPrefix(f.subscribe[0].text, ownCommand))
 	if cfg.Answer != "" {
-		f.answer = []byte(cfg.Answer)
+		f.answer, f.answerWith = []byte(cfg.Answer), []byte(cfg.AnswerWith)
 	}
 	var err error
 	if f.targets, err = resolveTargets(ctx, cfg); err != nil {

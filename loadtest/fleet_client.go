@@ -186,7 +186,7 @@ func (w *worker) message(i int32, m wsproto.Message) {
 			w.reply(i, m.Payload)
 		}
 		if w.fleet.answer != nil && bytes.Equal(m.Payload, w.fleet.answer) && c.state == stateOpen {
-			w.out = wsproto.AppendMaskedFrame(w.out[:0], m.Op, w.key(), m.Payload)
+			w.out = wsproto.AppendMaskedFrame(w.out[:0], m.Op, w.key(), w.fleet.answerWith)
 			w.send(i, w.out)
 		}
 	case wsproto.OpPing:

@@ -69,7 +69,7 @@ type ledger struct {
 
 	// The newest message, since the next one is mostly the same for another client.
 	text   []byte
-	parsed tick
+	parsed []tick // what is in it
 }
 
 // A trouble is a [Trouble] before it has names.
@@ -144,27 +144,51 @@ func (w *worker) left(slot int32) {
 // judge accounts for a message of the server. It reports whether that is a data message.
 func (w *worker) judge(slot int32, payload []byte) bool {
 	l := w.ledger
-	ours := bytes.HasPrefix(payload, dataPrefix)
 	if !bytes.Equal(payload, l.text) {
-		t, found, whole := parseTick(payload)
-		switch {
-		case !found && ours && l.tapeRuns():
-			// The topics are the run's own.
-			l.corrupt(w, slot, trouble{What: "corrupted"})
-			return true
-		case !found:
+		ours, good := l.parse(w, slot, payload)
+		if !good {
+			l.text = l.text[:0]
 			return ours
+		}
+		l.text = append(l.text[:0], payload...)
+	}
+	for _, t := range l.parsed {
+		l.deliver(w, slot, t)
+	}
+	return len(l.parsed) > 0
+}
+
+// parse finds the ticks of a message. If there is anything about them that concerns this client alone, it accounts for
+// that and for the other ticks, and reports that the message is not good. data says that it is a data message.
+func (l *ledger) parse(w *worker, slot int32, payload []byte) (data, good bool) {
+	l.parsed = l.parsed[:0]
+	ours := bytes.HasPrefix(payload, dataPrefix)
+	good = true
+	for rest := payload; ; {
+		t, behind, found, whole := parseTick(rest)
+		switch {
+		case !found && len(rest) == len(payload) && ours && l.tapeRuns():
+			// The topics are the run's own, so nobody else sends on them.
+			l.corrupt(w, slot, trouble{What: "corrupted"})
+			return true, false
+		case !found && good:
+			return ours || len(l.parsed) > 0, len(l.parsed) > 0
+		case !found:
+			for _, t := range l.parsed {
+				l.deliver(w, slot, t)
+			}
+			return true, false
 		case whole && t.run != l.run:
 			l.unknown++ // the newest message of an earlier run, say
-			return true
+			good = false
 		case !whole, int(t.topic) >= len(l.topics), ours && !l.envelope(payload, t.topic):
 			l.broken(w, slot, t)
-			return true
+			good = false
+		default:
+			l.parsed = append(l.parsed, t)
 		}
-		l.text, l.parsed = append(l.text[:0], payload...), t
+		rest = behind
 	}
-	l.deliver(w, slot, l.parsed)
-	return true
 }
 
 // tapeRuns reports whether this run publishes.

@@ -215,6 +215,9 @@ func (r *Run) idle(ctx context.Context) error {
 	return nil
 }
 
+// leastSlab is less than what a connection can take of the kernel's slabs, in bytes.
+const leastSlab = 1024
+
 // measureIdle reads what the connections cost before anything goes through them.
 func (r *Run) measureIdle() {
 	open := float64(r.last.sum.Totals.Open)
@@ -232,6 +235,13 @@ func (r *Run) measureIdle() {
 	k.Slab = now.Slab - before.Slab
 	k.Available = before.MemAvailable - now.MemAvailable
 	k.SlabPerConn = float64(k.Slab) / open
+	if k.SlabPerConn < leastSlab {
+		// The rest of the figures would be as wrong.
+		r.report.Warnings = append(r.report.Warnings,
+			"what the connections cost in the kernel is not known: it still had the memory of earlier ones")
+		*k = KernelSide{}
+		return
+	}
 	k.KernelPerConn = float64(k.Available-(c.RSS-c.EmptyRSS)-(s.IdleRSS-s.EmptyRSS)) / open
 	k.TCPMemoryPerConn = float64(now.SockMem-before.SockMem) / open
 	k.ConntrackPerConn = float64(now.Conntrack-before.Conntrack) / open

@@ -51,15 +51,17 @@ func appendTick(dst []byte, t tick, size int) []byte {
 	return append(dst, `"}`...)
 }
 
-// parseTick finds the tick in a message, around which servers put what they like. found says that there is something
-// like one; whole, that it is as it was made. A tick that is not whole has what could be read of it.
-func parseTick(b []byte) (t tick, found, whole bool) {
+// parseTick finds the first tick in a message, around which servers put what they like; several, too, and then more of
+// them are in what is behind it. found says that there is something like one; whole, that it is as it was made. A tick
+// that is not whole has what could be read of it.
+func parseTick(b []byte) (t tick, behind []byte, found, whole bool) {
 	at := bytes.Index(b, []byte(tickStart))
 	if at < 0 {
-		return tick{}, false, false
+		return tick{}, nil, false, false
 	}
 	b = b[at:]
-	rest := b[len(tickStart):]
+	behind = b[len(tickStart):]
+	rest := behind
 	number := func(bits int, mark string) (n uint64) {
 		digits := 0
 		for digits < len(rest) && rest[digits]-'0' < 10 {
@@ -80,7 +82,7 @@ func parseTick(b []byte) (t tick, found, whole bool) {
 	t.at = int64(number(63, `,"pad":"`))
 	pad := bytes.Index(rest, []byte(tickEnd))
 	if pad < 0 || len(rest) < pad+len(tickEnd)+hexDigits+2 {
-		return t, true, false
+		return t, behind, true, false
 	}
 	rest = rest[pad+len(tickEnd):]
 	summed := b[:len(b)-len(rest)-len(tickEnd)]
@@ -92,9 +94,11 @@ func parseTick(b []byte) (t tick, found, whole bool) {
 		case c-'a' < 6:
 			sum = sum<<4 | uint32(c-'a'+10)
 		default:
-			return t, true, false
+			return t, behind, true, false
 		}
 	}
-	whole = sum == crc32.Checksum(summed, crcTable) && rest[hexDigits] == '"' && rest[hexDigits+1] == '}'
-	return t, true, whole
+	if sum != crc32.Checksum(summed, crcTable) || rest[hexDigits] != '"' || rest[hexDigits+1] != '}' {
+		return t, behind, true, false
+	}
+	return t, rest[hexDigits+2:], true, true
 }

@@ -52,7 +52,8 @@ Subscriptions
                       (` + loadtest.DefaultSubscribe + `)
   -ack TEXT           what the answer to it contains; without it Tickcast's ack, or none
                       if -subscribe is no command of Tickcast
-  -answer TEXT        a message that is sent back when it comes
+  -answer IN=OUT      sends OUT whenever the message IN comes, for servers that ping with
+                      messages; \n and \r stand for line ends here and in -subscribe
   -subprotocol LIST   offered in the handshake; - for none (tickcast.v1.json)
 
 Phases: open, idle, publish, settle
@@ -138,9 +139,16 @@ func parseFlags(args []string) (options, error) {
 	fs.StringVar(&topics, "topics", "px.AAPL", "")
 	fs.IntVar(&f.TopicsPerConn, "per-conn", 1, "")
 	fs.Float64Var(&f.Zipf, "zipf", 0, "")
-	fs.StringVar(&f.Subscribe, "subscribe", "", "")
+	fs.Func("subscribe", "", func(s string) error { f.Subscribe = unescape(s); return nil })
 	fs.StringVar(&f.Ack, "ack", "", "")
-	fs.StringVar(&f.Answer, "answer", "", "")
+	fs.Func("answer", "", func(s string) error {
+		in, out, ok := strings.Cut(s, "=")
+		if !ok || in == "" {
+			return fmt.Errorf("%q is not of the form IN=OUT", s)
+		}
+		f.Answer, f.AnswerWith = unescape(in), unescape(out)
+		return nil
+	})
 	fs.StringVar(&protocols, "subprotocol", "", "")
 
 	fs.DurationVar(&p.Idle, "idle", 0, "")
@@ -221,6 +229,9 @@ func badUsage(err error) error {
 func list(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' })
 }
+
+// unescape puts line ends where \n and \r stand.
+func unescape(s string) string { return strings.NewReplacer(`\n`, "\n", `\r`, "\r").Replace(s) }
 
 // A rate is a flag for something a second: 5000 or 5000/s.
 type rate struct {

@@ -36,6 +36,7 @@ type servers struct {
 	all    []*process
 	port   int // of the first; the others follow
 	broker int // NATS' port
+	many   bool
 }
 
 // A process is one that was started here.
@@ -63,7 +64,7 @@ func startServers(ctx context.Context, program string, conns int, stderr io.Writ
 		return nil, &hintedError{fmt.Errorf("the limit of open files, %d, is too low for a server", limits.Descriptors), "ulimit -n 20000"}
 	}
 	n := (conns + each - 1) / each
-	s := &servers{}
+	s := &servers{many: n > 1}
 	if s.port, err = freePorts(2*n + 3); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,11 @@ func (s *servers) start(program, name string, port, internal int, embedded, nats
 	}
 	defer log.Close()
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(),
+	cmd.Env = os.Environ()
+	if _, set := os.LookupEnv("TICKCAST_SERVER_LOOPS"); !set && s.many {
+		cmd.Env = append(cmd.Env, "TICKCAST_SERVER_LOOPS=1") // they share the cores
+	}
+	cmd.Env = append(cmd.Env,
 		fmt.Sprintf("TICKCAST_SERVER_LISTEN=127.0.0.1:%d", port),
 		fmt.Sprintf("TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:%d", internal),
 		"TICKCAST_NATS_EMBEDDED_LISTEN="+embedded,
