@@ -66,5 +66,5 @@
 // before and after each call, in case it blocks. These do not block, and on a busy machine that was about a fifth of what
 // a message cost. With it the bare server would be slower than the server it is there to judge.
 //
-// Why crypto/tls for wss, at some 10 KB a connection: the alternative is a TLS of our own.
+// Why crypto/tls for wss, at some 8 KB a connection: the alternative is a TLS of our own.
 package loadtest

@@ -14,7 +14,7 @@ import (
 // is no other way, runs on a goroutine of its own that waits for what the worker feeds it. Afterwards all is done on the
 // worker's goroutine, where the end of what was fed is a temporary error, which crypto/tls survives.
 //
-// A session costs some 10 KB, most of it in crypto/tls, where a ws client costs what [client] has.
+// A session costs some 8 KB, most of it in crypto/tls, where a ws client costs what [client] has.
 type tlsSession struct {
 	conn *tls.Conn
 
