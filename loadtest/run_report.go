@@ -128,8 +128,11 @@ func (r *Run) perTopic(s *runSample) {
 	r.report.Topics = all[:min(len(all), MaxTopics)]
 }
 
-// broadcasts fills in the report's first messages.
+// broadcasts fills in the report's messages, if they are few enough to look at each.
 func (r *Run) broadcasts(s *runSample) {
+	if r.publisher == nil || r.publisher.Stats().Sent > MaxBroadcasts {
+		return
+	}
 	for _, b := range s.sum.Broadcasts {
 		if b.Received == 0 {
 			continue

@@ -98,7 +98,11 @@ func startServers(ctx context.Context, program string, conns int, stderr io.Writ
 			return nil, err
 		}
 	}
-	fmt.Fprintf(stderr, "tickload: %d servers on 127.0.0.1:%d-%d, fed by %s\n", n, s.port, s.port+n-1, natsURL)
+	if s.many {
+		fmt.Fprintf(stderr, "tickload: %d servers on 127.0.0.1:%d-%d, fed by %s\n", n, s.port, s.port+n-1, natsURL)
+	} else {
+		fmt.Fprintf(stderr, "tickload: a server on 127.0.0.1:%d, fed by %s\n", s.port, natsURL)
+	}
 	return s, nil
 }
 
