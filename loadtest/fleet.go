@@ -92,6 +92,9 @@ type FleetConfig struct {
 	// command of that; otherwise there is no answer to wait for.
 	Ack string
 
+	// Data is what data messages begin with. Empty: {"t":, as Tickcast's do.
+	Data string
+
 	// Answer is a message to which AnswerWith is sent whenever it comes, for servers that ping with messages: {} and {}, or
 	// PING and PONG, each with the line end that belongs to it.
 	Answer, AnswerWith string
@@ -151,6 +154,7 @@ type Fleet struct {
 	stamp      []byte // what stands before a message's time of sending, nil if it is not looked for
 	ack        []byte // what the answer to subscribe contains, nil for Tickcast's
 	acks       bool   // there is an answer to subscribe
+	prefix     []byte // what data messages begin with, nil for Tickcast's
 	answer     []byte
 	answerWith []byte
 	slowRate   int
@@ -247,6 +251,9 @@ func start(ctx context.Context, cfg FleetConfig, account *accountConfig) (*Fleet
 		f.ack = []byte(cfg.Ack)
 	}
 	f.acks = len(f.subscribe) > 0 && (cfg.Ack != "" || strings.HasPrefix(f.subscribe[0].text, ownCommand))
+	if cfg.Data != "" {
+		f.prefix = []byte(cfg.Data)
+	}
 	if cfg.Answer != "" {
 		f.answer, f.answerWith = []byte(cfg.Answer), []byte(cfg.AnswerWith)
 	}

@@ -213,6 +213,9 @@ func (w *worker) isData(i int32, payload []byte) bool {
 	if w.ledger != nil {
 		return w.judge(i, payload)
 	}
+	if w.fleet.prefix != nil {
+		return bytes.HasPrefix(payload, w.fleet.prefix)
+	}
 	return bytes.HasPrefix(payload, dataPrefix)
 }
 
