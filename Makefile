@@ -20,6 +20,7 @@ test: ## all tests
 	go vet ./...
 	go test -shuffle=on ./...
 	cd wsproto/compare && go vet ./... && go test -shuffle=on ./...
+	cd loadtest/peers && go vet ./... && go test -shuffle=on ./...
 
 race: ## all tests with the race detector (needs a C compiler)
 	go test -race -shuffle=on ./...
@@ -45,12 +46,17 @@ million: build ## a million clients, held idle for five minutes, then three mess
 	./bin/tickload -server bin/tickcast -conns 1000000 -ramp 20000/s -timeout 60s -topics px.ALL -idle 5m \
 		-rate 0.02/s -messages 3 -hold 0 -settle 60s -html bin/million.html -json bin/million.json
 
+compare: ## tickcast beside other servers that broadcast, those of nginx and Node.js where they are installed (about ten minutes)
+	! command -v npm >/dev/null || (cd loadtest/peers/node && npm ci --no-audit --no-fund)
+	cd loadtest/peers && go run . compare -out ../results/peers.txt
+
 lint: ## formatting, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod tidy -diff
 	cd wsproto/compare && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
+	cd loadtest/peers && go vet ./... && go run $(STATICCHECK) ./... && go mod tidy -diff
 
 clean:
 	rm -rf bin
