@@ -230,7 +230,7 @@ func (r *trial) broadcast(s *sample) error {
 	s.ratio = float64(stop.server-start.server) / float64(stop.bare-start.bare)
 	s.last = spreadOf(last).mid
 	s.size = float64(totals.Bytes-before.Bytes) / deliveries
-	s.others = 100 * float64(stop.others-start.others) / float64(stop.machine-start.machine)
+	s.others = 100 * max(0, float64(stop.others-start.others)) / float64(stop.machine-start.machine)
 	return err
 }
 
