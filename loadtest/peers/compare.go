@@ -87,7 +87,8 @@ func measureRound(ctx context.Context, results []*result, round int, do plan, pr
 			continue
 		}
 		r.samples = append(r.samples, s)
-		fmt.Fprintf(progress, "round %d  %-10s  %6.0f B  %5.2f us  x%.2f  %6.1f ms  %6.0f upgrades per CPU s  %6.0f per s  others %.0f %%\n",
+		fmt.Fprintf(progress, "round %d  %-10s  %6.0f B  %5.2f us  x%.2f  %6.1f ms  "+
+			"%6.0f upgrades per CPU s  %6.0f per s  others %.0f %%\n",
 			round+1, r.peer.name, s.memory, s.cpu, s.ratio, s.last, s.perCPU, s.perSecond, s.others)
 	}
 }
@@ -98,7 +99,8 @@ func writeReport(w io.Writer, results []*result, skipped []string, do plan, comm
 	fmt.Fprintf(w, "commit    %s\n", commit())
 	fmt.Fprintf(w, "date      %s\n", time.Now().UTC().Format(time.DateOnly))
 	fmt.Fprintf(w, "command   %s\n", strings.Join(command, " "))
-	fmt.Fprintf(w, "plan      %d connections, %d messages of %d bytes a round, cores for each server: %d; medians (lowest-highest)\n",
+	fmt.Fprintf(w, "plan      %d connections, %d messages of %d bytes a round, cores for each server: %d; "+
+		"medians (lowest-highest)\n",
 		do.conns, do.messages, messageSize, do.cores)
 	var rows [][]string
 	for _, r := range results {
@@ -142,7 +144,8 @@ func machine() string {
 	}
 	var u unix.Utsname
 	unix.Uname(&u) // cannot fail with a valid argument
-	return fmt.Sprintf("%s, %d cores, Linux %s, %s", model, runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version())
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s",
+		model, runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version())
 }
 
 // commit returns the commit of the source that Tickcast was built from, marked if that has changed since.

@@ -46,7 +46,9 @@ type publisher interface {
 
 // peers are all of them, in the order in which the first round has them.
 var peers = []peer{
-	bareServer, tickcastServer, gobwasServer, nbioServer, gwsServer, gorillaServer, coderServer, centrifugeServer, wsServer, nchanServer,
+	bareServer, tickcastServer,
+	gobwasServer, nbioServer, gwsServer, gorillaServer, coderServer, centrifugeServer,
+	wsServer, nchanServer,
 }
 
 // names lists the names of some servers.

@@ -184,10 +184,14 @@ func TestSpread(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	r := &result{
-		peer:    peer{name: "bare", language: "Go"},
-		samples: []sample{{memory: 100, cpu: 3, ratio: 1, last: 10, perCPU: 40000, perSecond: 20000}, {memory: 300, cpu: 4, ratio: 1, last: 12, perCPU: 40002, perSecond: 20002}},
+		peer: peer{name: "bare", language: "Go"},
+		samples: []sample{
+			{memory: 100, cpu: 3, ratio: 1, last: 10, perCPU: 40000, perSecond: 20000},
+			{memory: 300, cpu: 4, ratio: 1, last: 12, perCPU: 40002, perSecond: 20002},
+		},
 	}
-	const want = "| bare | Go | 200 (100-300) | 3.50 (3.00-4.00) | 1.00 (1.00-1.00) | 11.0 (10.0-12.0) | 40001 (40000-40002) | 20001 (20000-20002) |\n"
+	const want = "| bare | Go | 200 (100-300) | 3.50 (3.00-4.00) | 1.00 (1.00-1.00) | 11.0 (10.0-12.0) | " +
+		"40001 (40000-40002) | 20001 (20000-20002) |\n"
 	var markdown, text bytes.Buffer
 	if err := writeMarkdown(&markdown, [][]string{r.row()}); err != nil || !strings.Contains(markdown.String(), want) {
 		t.Errorf("%v\n%s", err, &markdown)

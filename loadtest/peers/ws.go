@@ -44,5 +44,6 @@ func serveWS(_ context.Context, s site) error {
 	if err != nil {
 		return err
 	}
-	return become(node, []string{"--expose-gc", "--optimize-for-size", filepath.Join(nodeDir, "server.mjs"), s.listen, s.control}, "NODE_ENV=production")
+	script := filepath.Join(nodeDir, "server.mjs")
+	return become(node, []string{"--expose-gc", "--optimize-for-size", script, s.listen, s.control}, "NODE_ENV=production")
 }
