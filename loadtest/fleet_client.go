@@ -24,6 +24,7 @@ type client struct {
 	granted   bool // and not refused
 	returning bool // it was open before
 	secure    bool // the TLS handshake is over
+	stormy    bool // it left in a storm and is not subscribed again
 }
 
 // A state is where a client is in its life; it only moves down this list, unless it comes back to connect again.
@@ -240,6 +241,11 @@ func (w *worker) reply(i int32, payload []byte) {
 func (w *worker) grant(i int32, ok bool) {
 	c := &w.clients[i]
 	c.replied, c.granted = true, ok
+	if c.stormy {
+		c.stormy = false
+		w.totals.Away--
+		w.lastBack = w.fleet.now()
+	}
 	if ok {
 		w.totals.Subscribed++
 		if w.ledger != nil {

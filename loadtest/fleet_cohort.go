@@ -90,6 +90,8 @@ func (w *worker) storm(share float64) (n int) {
 		if c.state == stateOpen && c.replied && c.role == roleReader &&
 			float64(w.rng.Uint64()>>11)/(1<<53) < share {
 			w.comeBack(int32(slot))
+			c.stormy = true
+			w.totals.Away++
 			n++
 		}
 	}

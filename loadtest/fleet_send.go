@@ -94,6 +94,10 @@ func (w *worker) end(i int32, f Fault) {
 	c := &w.clients[i]
 	switch {
 	case c.state.pending():
+		if c.stormy {
+			c.stormy = false
+			w.totals.Away--
+		}
 		if c.returning {
 			w.totals.Lost++
 		} else {

@@ -32,6 +32,7 @@ type Totals struct {
 	Subscribed int // open and acknowledged now
 	Reopened   int // connections that were opened again
 	Left       int // ended by the fleet, to be opened again
+	Away       int // of those that left in a storm, not yet subscribed again
 	Dismissed  int // slow and half-open clients that the server ended
 
 	Ledger
@@ -52,6 +53,7 @@ func (t *Totals) add(o *Totals) {
 	t.Subscribed += o.Subscribed
 	t.Reopened += o.Reopened
 	t.Left += o.Left
+	t.Away += o.Away
 	t.Dismissed += o.Dismissed
 	t.Messages += o.Messages
 	t.Data += o.Data

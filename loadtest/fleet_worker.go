@@ -55,6 +55,7 @@ type worker struct {
 	turned     int64                   // when epoll last reported, CLOCK_MONOTONIC
 	lag        *hdrhistogram.Histogram // how long its events took to be handled, microseconds
 	connects   *hdrhistogram.Histogram // from connect(2) to the 101, microseconds
+	lastBack   int64                   // when the last client was subscribed again after a storm, CLOCK_MONOTONIC
 	lastOpened int64                   // when the last client opened or failed, CLOCK_MONOTONIC
 	special    int                     // slow and half-open clients
 	dismissed  int64                   // sum over Totals.Dismissed of milliseconds since their connect(2)

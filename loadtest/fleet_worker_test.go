@@ -13,7 +13,7 @@ import (
 
 // The goal is 150 bytes a client; what epoll and TCP need is kernel memory and not in it.
 func TestClientSize(t *testing.T) {
-	const want = 8 + 4 + 4 + 7 + 1 // decoder, descriptor, time, seven bytes of state, padding
+	const want = 8 + 4 + 4 + 8 // decoder, descriptor, time, eight bytes of state
 	if got := unsafe.Sizeof(client{}); got != want {
 		t.Errorf("a client has %d bytes, want %d", got, want)
 	}

@@ -37,14 +37,15 @@ type partPlan struct {
 
 // An order is what a part is asked to do; the first field that is set says what.
 type partOrder struct {
-	Ready  bool     // tell what the part takes without clients
-	Begin  int64    // start the fleet, whose schedule counts from this time of CLOCK_MONOTONIC
-	Storm  float64  // share of the clients that leaves and comes back
-	Churn  *float64 // clients a second that do from now on
-	Close  bool     // close the fleet
-	Trim   bool     // give unused memory back
-	Sample bool     // tell what happened since the last time
-	Topics bool     // with Sample: by topic as well
+	Ready  bool    // tell what the part takes without clients
+	Begin  int64   // start the fleet, whose schedule counts from this time of CLOCK_MONOTONIC
+	Storm  float64 // share of the clients that leaves and comes back
+	Churn  bool    // from now on so many clients do:
+	Rate   float64 // a second
+	Close  bool    // close the fleet
+	Trim   bool    // give unused memory back
+	Sample bool    // tell what happened since the last time
+	Topics bool    // with Sample: by topic as well
 }
 
 // partAnswer is the answer to an order, or to the plan.
@@ -58,6 +59,7 @@ type partAnswer struct {
 type partSample struct {
 	Totals     Totals
 	LastOpened int64 // CLOCK_MONOTONIC: when the last client opened or failed for good
+	LastBack   int64 // CLOCK_MONOTONIC: when the last client of a storm was subscribed again
 	Dismissed  int64 // sum over Totals.Dismissed of milliseconds
 	Special    int   // slow and half-open clients
 
@@ -167,9 +169,9 @@ func (p *part) do(ctx context.Context, o partOrder) (a partAnswer, err error) {
 		for _, n := range left {
 			a.Count += n
 		}
-	case o.Churn != nil:
+	case o.Churn:
 		p.fleet.each(func(w *worker) {
-			w.leaving = churn{rate: *o.Churn / float64(len(p.fleet.workers)), begun: time.Now()}
+			w.leaving = churn{rate: o.Rate / float64(len(p.fleet.workers)), begun: time.Now()}
 		})
 	case o.Close:
 		err = p.fleet.Close()
@@ -205,7 +207,7 @@ func (f *Fleet) sample(topics bool) partSample {
 // sample is what this worker knows. It is called on the worker's own goroutine.
 func (w *worker) sample(topics bool) partSample {
 	s := partSample{
-		Totals: w.totals, LastOpened: w.lastOpened, Dismissed: w.dismissed, Special: w.special,
+		Totals: w.totals, LastOpened: w.lastOpened, LastBack: w.lastBack, Dismissed: w.dismissed, Special: w.special,
 		Lag: drainCounts(w.lag), Connects: drainCounts(w.connects),
 	}
 	l := w.ledger
@@ -238,6 +240,7 @@ func (s *partSample) add(o *partSample) {
 		s.Totals.Faults[f] += n
 	}
 	s.LastOpened = max(s.LastOpened, o.LastOpened)
+	s.LastBack = max(s.LastBack, o.LastBack)
 	s.Dismissed += o.Dismissed
 	s.Special += o.Special
 	s.Behind += o.Behind

@@ -56,7 +56,7 @@ type Run struct {
 	cpuOf    []time.Duration // of each part, in its last sample
 	storms   []Storm         // still to come
 	storm    *Cohort         // under way
-	stormAt  time.Time
+	stormAt  int64           // CLOCK_MONOTONIC
 
 	newest    *hdrhistogram.Histogram // since the last line of the timeline
 	newestLag int64                   // the longest, microseconds

@@ -300,13 +300,14 @@ func (r *Run) churn(rate float64) error {
 	}
 	share := rate / float64(len(r.parts))
 	return r.all(func(_ int, p *partProcess) error {
-		_, err := p.do(partOrder{Churn: &share})
+		_, err := p.do(partOrder{Churn: true, Rate: share})
 		return err
 	})
 }
 
 // letStorm makes a share of the clients leave at once.
 func (r *Run) letStorm(s Storm) error {
+	r.stormAt = monotime()
 	counts := make([]int, len(r.parts))
 	err := r.all(func(i int, p *partProcess) error {
 		a, err := p.do(partOrder{Storm: s.Share})
@@ -318,16 +319,15 @@ func (r *Run) letStorm(s Storm) error {
 		c.Clients += n
 	}
 	r.report.Cohorts = append(r.report.Cohorts, c)
-	r.storm, r.stormAt = &r.report.Cohorts[len(r.report.Cohorts)-1], time.Now()
+	r.storm = &r.report.Cohorts[len(r.report.Cohorts)-1]
 	return err
 }
 
 // lookForStorm ends a storm once all are back.
 func (r *Run) lookForStorm(s *runSample) {
-	t := &s.sum.Totals
-	if r.storm != nil && t.Reopened >= t.Left && t.Subscribed >= t.Open {
-		r.storm.Seconds = time.Since(r.stormAt).Seconds()
-		r.storm.Note = fmt.Sprintf("all back and subscribed after %.1f s", r.storm.Seconds)
+	if r.storm != nil && s.at > r.stormAt && s.sum.Totals.Away == 0 {
+		r.storm.Seconds = float64(s.sum.LastBack-r.stormAt) / 1e9
+		r.storm.Note = fmt.Sprintf("all back and subscribed after %.2f s", r.storm.Seconds)
 		r.storm = nil
 	}
 }
