@@ -94,10 +94,6 @@ func (w *worker) end(i int32, f Fault) {
 	c := &w.clients[i]
 	switch {
 	case c.state.pending():
-		if c.stormy {
-			c.stormy = false
-			w.totals.Away--
-		}
 		if c.returning {
 			w.totals.Lost++
 		} else {
@@ -130,6 +126,10 @@ func (w *worker) drop(i int32) {
 	}
 	if c.granted {
 		w.totals.Subscribed--
+	}
+	if c.stormy { // it came back and was lost, which is counted
+		c.stormy = false
+		w.totals.Away--
 	}
 	if w.ledger != nil {
 		w.left(i)
