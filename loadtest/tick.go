@@ -14,13 +14,10 @@ import (
 type tick struct {
 	run    uint32 // load: which run published it
 	topic  uint32 // k: place of its topic in the plan
-	seq    uint32 // n: how manieth message of its topic, from 1 on
-	number uint64 // m: how manieth of the run, from 0 on
+	seq    uint32 // n: its number among those of the topic, from 1 on
+	number uint64 // m: its number in the run, from 0 on
 	at     int64  // intended time of sending, CLOCK_MONOTONIC in nanoseconds
 }
-
-// minTick is room for a tick with the longest numbers and no padding.
-const minTick = 128
 
 const (
 	tickStart = `{"load":`
