@@ -181,7 +181,7 @@ func (w *worker) takePokes() {
 		c := &w.clients[slot]
 		switch {
 		case !over || c.state != stateUpgrading:
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 			w.end(slot, Fault{Kind: FaultEOF})
 		case err != nil:
 			w.end(slot, Fault{Kind: FaultTLS})

@@ -3,6 +3,7 @@ package loadtest
 import (
 	"context"
 	"encoding/pem"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -87,6 +88,25 @@ func TestFleetTLSFaults(t *testing.T) {
 	f = startFleet(t, FleetConfig{URL: strings.Replace(plain, "ws://", "wss://", 1), Insecure: true, Conns: 5})
 	if err := f.WaitOpen(ctx); err == nil || !strings.HasSuffix(err.Error(), "tls x5") {
 		t.Errorf("a server without TLS: %v", err)
+	}
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 1<<16)) // its first record, whole
+			c.Close()
+		}
+	}()
+	f = startFleet(t, FleetConfig{URL: "wss://" + ln.Addr().String() + "/", Conns: 5})
+	if err := f.WaitOpen(ctx); err == nil || !strings.HasSuffix(err.Error(), "eof x5") {
+		t.Errorf("a server that ends instead of its hello: %v", err)
 	}
 	hung := newHungServer(t)
 	f = startFleet(t, FleetConfig{URL: "wss://" + hung + "/", Conns: 5, Timeout: 50 * time.Millisecond})
