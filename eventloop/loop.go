@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
 
 	"tickcast/broadcast"
 	"tickcast/wsproto"
@@ -251,7 +252,16 @@ func (l *loop) closed(c *conn) {
 	l.engine.gone()
 }
 
-// drop ends the connection at once.
+// drop ends the connection at once. The kernel still sends what it has.
 func (l *loop) drop(c *conn) {
 	_ = l.el.Close(c.gc) // its errors are the kernel's about a socket that is gone either way
+}
+
+// discard ends the connection of a client that had its time to read. What it has not taken yet is lost: the kernel would
+// keep it, and try to get rid of it, for as long as the client answers its probes.
+func (l *loop) discard(c *conn) {
+	if n, err := unix.IoctlGetInt(int(c.fd), unix.TIOCOUTQ); err == nil && n > 0 {
+		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	l.drop(c)
 }

@@ -89,7 +89,7 @@ func (l *loop) Close(slot uint32, code wsproto.StatusCode, reason string) {
 func (l *loop) endSlow(c *conn, code wsproto.StatusCode, reason string) {
 	c.code = code
 	_, _ = c.gc.Write(wsproto.AppendClose(nil, code, reason)) // appends to gnet's buffer; cannot fail
-	l.drop(c)
+	l.discard(c)
 }
 
 // write sends a whole frame, or several that must not be told apart. It reports false if the client is behind, or gone.

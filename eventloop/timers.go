@@ -108,7 +108,7 @@ func (l *loop) timeout(c *conn) {
 	case stateOpen:
 		l.keepAlive(c)
 	case stateClosing, stateLinger:
-		l.drop(c)
+		l.discard(c)
 	}
 }
 
