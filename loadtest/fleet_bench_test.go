@@ -15,32 +15,54 @@ import (
 // BenchmarkReceive compares what a message costs a fleet's worker with the read(2) that it cannot do without, over the
 // same TCP sockets, in turns. Only receiving counts, by the CPU clock of the thread, with one message waiting at each
 // socket.
+//
+// In the variant ledger the same tick goes to all clients, and each delivery is accounted for.
 func BenchmarkReceive(b *testing.B) {
-	const conns = 1000
-	frame := wsproto.AppendFrame(nil, wsproto.OpText,
-		[]byte(`{"t":"px.AAPL","s":918302,"d":`+string(bytes.Repeat([]byte("1"), 128))+`}`))
-	w, servers := tcpPairs(b, conns)
+	b.Run("count", func(b *testing.B) {
+		frame := wsproto.AppendFrame(nil, wsproto.OpText,
+			[]byte(`{"t":"px.AAPL","s":918302,"d":`+string(bytes.Repeat([]byte("1"), 128))+`}`))
+		w, err := newWorker(&Fleet{conns: receivers, times: 1, begun: time.Now(), targets: make([]target, 1)}, 0, 1, 1, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer w.release()
+		benchmarkReceive(b, w, func() []byte { return frame })
+	})
+	b.Run("ledger", func(b *testing.B) {
+		w := newAccount(b, receivers, []string{"px.AAPL"}, true)
+		benchmarkReceive(b, w, func() []byte { return nextTick(w, 0) })
+		if l := &w.ledger.byTopic[0]; l.Received != uint64(b.N*receivers) || w.ledger.behind() != 0 || len(w.ledger.troubles) != 0 {
+			b.Fatalf("%+v, %d behind, troubles %+v", l, w.ledger.behind(), w.ledger.troubles)
+		}
+	})
+}
+
+// receivers is how many clients of a worker receive.
+const receivers = 1000
+
+func benchmarkReceive(b *testing.B, w *worker, next func() []byte) {
+	servers := tcpPairs(b, w)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cost := func(receive func()) time.Duration {
+	cost := func(frame []byte, receive func(n int)) time.Duration {
 		for _, fd := range servers {
 			if _, err := unix.Write(fd, frame); err != nil {
 				b.Fatal(err)
 			}
 		}
 		begun := threadCPU(b)
-		receive()
+		receive(len(frame))
 		return threadCPU(b) - begun
 	}
-	reads := func() {
+	reads := func(want int) {
 		for i := range w.clients {
-			if n, errno := readNow(w.clients[i].fd, w.buf); n != len(frame) {
+			if n, errno := readNow(w.clients[i].fd, w.buf); n != want {
 				b.Fatal(n, errno)
 			}
 		}
 	}
-	turns := func() {
-		for want := w.totals.Data + conns; w.totals.Data < want; {
+	turns := func(int) {
+		for want := w.totals.Data + receivers; w.totals.Data < want; {
 			if err := w.turn(0); err != nil {
 				b.Fatal(err)
 			}
@@ -48,12 +70,13 @@ func BenchmarkReceive(b *testing.B) {
 	}
 	var bare, worker time.Duration
 	for b.Loop() {
-		bare += cost(reads)
-		worker += cost(turns)
+		frame := next()
+		bare += cost(frame, reads)
+		worker += cost(frame, turns)
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(bare)/float64(b.N)/conns, "read-ns/msg")
-	b.ReportMetric(float64(worker)/float64(b.N)/conns, "worker-ns/msg")
+	b.ReportMetric(float64(bare)/float64(b.N)/receivers, "read-ns/msg")
+	b.ReportMetric(float64(worker)/float64(b.N)/receivers, "worker-ns/msg")
 	b.ReportMetric(float64(worker)/float64(bare), "ratio")
 }
 
@@ -67,20 +90,15 @@ func threadCPU(b *testing.B) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// tcpPairs returns a worker that is not running with n open clients, and the descriptors of the other ends.
-func tcpPairs(b *testing.B, n int) (*worker, []int) {
-	w, err := newWorker(&Fleet{conns: n, times: 1, begun: time.Now(), targets: make([]target, 1)}, 0, 1, 1, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(w.release)
+// tcpPairs gives all clients of a worker open and subscribed connections, and returns the descriptors of the other ends.
+func tcpPairs(b *testing.B, w *worker) []int {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer ln.Close()
 	var servers []int
-	for i := range n {
+	for i := range w.clients {
 		c, err := net.Dial("tcp4", ln.Addr().String())
 		if err != nil {
 			b.Fatal(err)
@@ -90,11 +108,12 @@ func tcpPairs(b *testing.B, n int) (*worker, []int) {
 			b.Fatal(err)
 		}
 		w.adopt(b, int32(i), descriptor(b, c))
+		w.grant(int32(i), true)
 		fd := descriptor(b, s)
 		b.Cleanup(func() { unix.Close(fd) })
 		servers = append(servers, fd)
 	}
-	return w, servers
+	return servers
 }
 
 // descriptor closes c and returns a non-blocking duplicate of its descriptor, which the runtime's poller does not know.

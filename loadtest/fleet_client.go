@@ -261,17 +261,27 @@ func (w *worker) grant(i int32, ok bool) {
 	if w.closing {
 		return
 	}
-	switch {
-	case w.fleet.deaf:
-		// Subtle: nothing can wait to be sent, since the server has answered, so nobody listens to the socket after
-		// this but for its errors, which epoll always reports.
-		w.watchOrEnd(i, 0)
-	case c.role == roleSilent:
-		w.watchOrEnd(i, unix.EPOLLRDHUP)
-	case c.role == roleSlow:
-		w.watchOrEnd(i, unix.EPOLLRDHUP)
+	if events := w.interest(i); events != unix.EPOLLIN {
+		w.watchOrEnd(i, events)
+	}
+	if c.role == roleSlow && !w.fleet.deaf && c.state == stateOpen {
 		w.slow = append(w.slow, i)
 	}
+}
+
+// interest returns the events that client i wants to know of, besides that there is room for what is unsent.
+func (w *worker) interest(i int32) uint32 {
+	switch c := &w.clients[i]; {
+	case c.state != stateOpen || !c.replied:
+		return unix.EPOLLIN
+	case w.fleet.deaf:
+		// Subtle: nothing waits to be sent when the server answers, so nobody listens to the socket after that but for
+		// its errors, which epoll always reports.
+		return 0
+	case c.role != roleReader:
+		return unix.EPOLLRDHUP // it reads when it likes, if at all
+	}
+	return unix.EPOLLIN
 }
 
 // watchOrEnd replaces the events that client i is interested in.

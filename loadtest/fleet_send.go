@@ -59,7 +59,7 @@ func (w *worker) transmit(i int32, b []byte) {
 			return
 		}
 		rest = bytes.Clone(rest)
-		if err := w.watch(i, unix.EPOLLIN|unix.EPOLLOUT); err != nil {
+		if err := w.watch(i, w.interest(i)|unix.EPOLLOUT); err != nil {
 			w.end(i, ioFault(err))
 			return
 		}
@@ -84,9 +84,7 @@ func (w *worker) flush(i int32) {
 		return
 	}
 	delete(w.unsent, i)
-	if err := w.watch(i, unix.EPOLLIN); err != nil {
-		w.end(i, ioFault(err))
-	}
+	w.watchOrEnd(i, w.interest(i))
 }
 
 // end closes client i because of a fault and counts it, unless the fleet is closing anyway.

@@ -122,3 +122,46 @@ func TestPlanSources(t *testing.T) {
 		})
 	}
 }
+
+func TestExpandPorts(t *testing.T) {
+	for _, tt := range []struct {
+		url  string
+		want []string
+	}{
+		{"ws://h/p", []string{"ws://h/p"}},
+		{"ws://h:1/p", []string{"ws://h:1/p"}},
+		{"ws://h:8000-8002/p?a=1-2", []string{"ws://h:8000/p?a=1-2", "ws://h:8001/p?a=1-2", "ws://h:8002/p?a=1-2"}},
+		{"wss://[::1]:9-10", []string{"wss://[::1]:9", "wss://[::1]:10"}},
+		{"ws://h:65535-65535/", []string{"ws://h:65535/"}},
+		{"ws://h/:1-2/", []string{"ws://h/:1-2/"}},
+		{"ws://h:1-2x/", []string{"ws://h:1-2x/"}}, // no range: the port is refused later
+		{"ws://h:0-2/", nil},
+		{"ws://h:3-2/", nil},
+		{"ws://h:1-65536/", nil},
+	} {
+		got, err := expandPorts(tt.url)
+		if !slices.Equal(got, tt.want) || (err != nil) != (tt.want == nil) {
+			t.Errorf("%s: %q, %v", tt.url, got, err)
+		}
+	}
+}
+
+func FuzzExpandPorts(f *testing.F) {
+	f.Add("ws://127.0.0.1:8000-8053/stream")
+	f.Add("ws://h:0-99999")
+	f.Add("ws://[::1]:1-2?x")
+	f.Fuzz(func(t *testing.T, raw string) {
+		urls, err := expandPorts(raw)
+		switch {
+		case err != nil && urls != nil, err == nil && (len(urls) == 0 || len(urls) > maxTargets):
+			t.Fatalf("%d URLs, %v", len(urls), err)
+		case len(urls) < 2:
+			return
+		}
+		for _, u := range urls {
+			if more, err := expandPorts(u); err != nil || len(more) != 1 || more[0] != u {
+				t.Fatalf("%q is not one URL: %q, %v", u, more, err)
+			}
+		}
+	})
+}

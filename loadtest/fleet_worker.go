@@ -153,7 +153,9 @@ func notify(eventfd int) {
 func (w *worker) run() {
 	defer close(w.ended)
 	for !w.done() {
-		wait := sooner(w.dial(), w.chores())
+		// Chores first: they make clients leave, which dial has come back.
+		wait := w.chores()
+		wait = sooner(w.dial(), wait)
 		switch {
 		case w.closing:
 			wait = max(0, time.Until(w.until))

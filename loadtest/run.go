@@ -55,8 +55,8 @@ type Run struct {
 	report   Report
 	cpuOf    []time.Duration // of each part, in its last sample
 	storms   []Storm         // still to come
-	storm    *Cohort         // under way
-	stormAt  int64           // CLOCK_MONOTONIC
+	stormAt  []int64         // CLOCK_MONOTONIC: of those that came, whose cohorts are the report's first
+	calmed   int             // how many of them are over
 
 	newest    *hdrhistogram.Histogram // since the last line of the timeline
 	newestLag int64                   // the longest, microseconds
@@ -163,13 +163,9 @@ func (r *Run) prepare(ctx context.Context) error {
 // startParts starts the processes that hold the clients.
 func (r *Run) startParts() error {
 	fleet := r.plan.Fleet
-	fleet.Seed, fleet.RunConns = rand.Uint64(), fleet.Conns
-	fleet.Stride = r.plan.Processes
-	fleet.InFlight = max(1, orDefault(fleet.InFlight, defaultInFlight)/r.plan.Processes)
+	fleet.Seed = rand.Uint64()
 	for i := range r.plan.Processes {
-		fleet.First = i
-		fleet.Conns = (r.plan.Fleet.Conns - i + r.plan.Processes - 1) / r.plan.Processes
-		plan := partPlan{Fleet: fleet, Lossless: r.plan.Lossless, Bound: r.plan.MaxLatency}
+		plan := partPlan{Fleet: fleet.part(i, r.plan.Processes), Lossless: r.plan.Lossless, Bound: r.plan.MaxLatency}
 		if r.plan.Publish.URL != "" {
 			plan.Run = r.id
 		}
@@ -193,6 +189,14 @@ func (r *Run) startParts() error {
 		r.last.sum.add(&samples[i])
 	}
 	return err
+}
+
+// part returns the share of part i of n of a run's clients: every n-th.
+func (cfg FleetConfig) part(i, n int) FleetConfig {
+	cfg.RunConns, cfg.First, cfg.Stride = cfg.Conns, i, n
+	cfg.Conns = (cfg.Conns - i + n - 1) / n
+	cfg.InFlight = max(1, orDefault(cfg.InFlight, defaultInFlight)/n)
+	return cfg
 }
 
 // all does something with each part, with all at the same time, and waits.

@@ -1,8 +1,8 @@
 package loadtest
 
 import (
-	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +17,13 @@ import (
 type feed struct {
 	mu      sync.Mutex
 	clients []*feedClient
+	entered int // clients so far
 	count   int // deliveries
 
 	// spoil makes something else of delivery n, counted from 1, to a client; nil: nothing.
 	spoil func(c *feedClient, n int, frame []byte) [][]byte
+	// deaf says that only the first so many subscriptions are answered; 0: all.
+	deaf int
 	// stall is called before each message of the feed; nil: nothing.
 	stall func(n int)
 }
@@ -31,6 +34,7 @@ type feedClient struct {
 	got   int    // messages sent to it
 	kept  []byte // a frame held back
 	write chan []byte
+	gone  chan struct{} // closed once it has left
 }
 
 // serveFeed starts the server, and NATS; it returns their URLs.
@@ -58,28 +62,72 @@ func serveFeed(t *testing.T, f *feed) (url, natsURL string) {
 	return serveRaw(t, func(c *net.TCPConn, key []byte) {
 		c.Write(upgrade(key))
 		readMessage(c) // the subscription, for all that there is
-		f.mu.Lock()
-		client := &feedClient{conn: c, n: len(f.clients), write: make(chan []byte, 1<<16)}
-		f.clients = append(f.clients, client)
-		f.mu.Unlock()
-		client.write <- wsproto.AppendFrame(nil, wsproto.OpText, []byte(ackMessage))
-		go func() {
-			for b := range client.write {
-				for more := true; more; { // few writes for many messages
-					select {
-					case next, ok := <-client.write:
-						b, more = append(b, next...), ok
-					default:
-						more = false
-					}
-				}
-				if _, err := c.Write(b); err != nil {
-					return
-				}
-			}
-		}()
+		client := f.enter(c)
+		defer f.leave(client)
+		go client.writeAll()
 		drain(c)
 	}), natsURL
+}
+
+// enter makes a connection one of the subscribers.
+func (f *feed) enter(c net.Conn) *feedClient {
+	client := &feedClient{conn: c, write: make(chan []byte, 1<<16), gone: make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deaf == 0 || f.entered < f.deaf {
+		client.write <- wsproto.AppendFrame(nil, wsproto.OpText, []byte(ackMessage))
+	}
+	client.n = f.entered
+	f.entered++
+	f.clients = append(f.clients, client)
+	return client
+}
+
+func (f *feed) leave(c *feedClient) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clients = slices.DeleteFunc(f.clients, func(o *feedClient) bool { return o == c })
+	close(c.gone)
+}
+
+// writeAll writes what is sent to the client until it has left.
+func (c *feedClient) writeAll() {
+	for {
+		var b []byte
+		select {
+		case b = <-c.write:
+		case <-c.gone:
+			return
+		}
+		for more := true; more; { // few writes for many messages
+			select {
+			case next := <-c.write:
+				b = append(b, next...)
+			default:
+				more = false
+			}
+		}
+		if _, err := c.conn.Write(b); err != nil {
+			return
+		}
+	}
+}
+
+// runFeed carries a plan out against a feed whose only topic is load.A.
+func runFeed(t *testing.T, f *feed, plan Plan) *Report {
+	t.Helper()
+	ctx := testContext(t)
+	plan.Fleet.URL, plan.Publish.URL = serveFeed(t, f)
+	plan.Fleet.Topics = []string{"load.A"}
+	run, err := NewRun(ctx, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := run.Do(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // readMessage reads one message of a client.
@@ -124,9 +172,9 @@ func oneIn(every int, spoil func(c *feedClient, frame []byte) [][]byte) func(*fe
 	}
 }
 
-// A server that spoils one delivery in 100,000 makes the run unclean, with that count.
+// A server that spoils one delivery in 5,000 makes the run unclean, with that count.
 func TestRunFindsFaults(t *testing.T) {
-	const conns, messages, every = 50, 4000, 100_000 // two faults
+	const conns, messages, every = 50, 200, 5000 // two faults
 	reordered := func(c *feedClient, n int, frame []byte) [][]byte {
 		if c.kept != nil {
 			kept := c.kept
@@ -171,20 +219,14 @@ func TestRunFindsFaults(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx := testContext(t)
-			url, natsURL := serveFeed(t, &feed{spoil: tt.spoil})
-			run, err := NewRun(ctx, Plan{
-				Fleet: FleetConfig{URL: url, Conns: conns, Topics: []string{"load.A"}}, Processes: 2, Lossless: true,
-				Publish:    PublishPlan{URL: natsURL, Rate: 4000, Messages: messages, Payload: 200},
-				MaxLatency: 2 * time.Second, Settle: 3 * time.Second,
-			})
-			if err != nil {
-				t.Fatal(err)
+			plan := Plan{
+				Fleet: FleetConfig{Conns: conns}, Lossless: true, Settle: time.Second,
+				Publish: PublishPlan{Rate: 1000, Messages: messages, Payload: 200},
 			}
-			r, err := run.Do(ctx, nil)
-			if err != nil {
-				t.Fatal(err)
+			if tt.want.Late > 0 {
+				plan.MaxLatency, plan.Settle = 2*time.Second, 3*time.Second
 			}
+			r := runFeed(t, &feed{spoil: tt.spoil}, plan)
 			want := tt.want
 			want.Expected = conns * messages
 			want.Received = want.Expected - want.Missing
@@ -203,26 +245,33 @@ func TestRunFindsFaults(t *testing.T) {
 	}
 }
 
+// One lost delivery in 100,000 is enough.
+func TestRunFindsOneOfMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200,000 deliveries")
+	}
+	const conns, messages = 50, 4000
+	drop := oneIn(100_000, func(*feedClient, []byte) [][]byte { return nil })
+	r := runFeed(t, &feed{spoil: drop}, Plan{
+		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Settle: time.Second,
+		Publish: PublishPlan{Rate: 4000, Messages: messages, Payload: 128},
+	})
+	if d := r.Deliveries; r.Clean || d.Expected != conns*messages || d.Missing != 2 || d.Received != d.Expected-2 || len(r.Troubles) != 2 {
+		t.Errorf("reasons %q, deliveries %+v, troubles %+v", r.Reasons, d, r.Troubles)
+	}
+}
+
 // A stall of the server shows in the latencies with all messages that were due meanwhile, not with the one that hit it.
 func TestRunSeesStalls(t *testing.T) {
 	const rate, stall = 500, 500 * time.Millisecond
-	ctx := testContext(t)
-	url, natsURL := serveFeed(t, &feed{stall: func(n int) {
+	r := runFeed(t, &feed{stall: func(n int) {
 		if n == rate {
 			time.Sleep(stall) // what is measured
 		}
-	}})
-	run, err := NewRun(ctx, Plan{
-		Fleet:   FleetConfig{URL: url, Conns: 10, Topics: []string{"load.A"}},
-		Publish: PublishPlan{URL: natsURL, Rate: rate, Messages: 2 * rate, Payload: 128}, Lossless: true,
+	}}, Plan{
+		Fleet:   FleetConfig{Conns: 10},
+		Publish: PublishPlan{Rate: rate, Messages: 2 * rate, Payload: 128}, Lossless: true,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Do(context.WithoutCancel(ctx), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := r.Latency
 	if !r.Clean || l.Count != 10*2*rate || l.P999 < 490 || l.P90 < 200 || l.P50 > 100 {
 		t.Errorf("reasons %q, latency %+v", r.Reasons, l)

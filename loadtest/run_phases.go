@@ -307,7 +307,7 @@ func (r *Run) churn(rate float64) error {
 
 // letStorm makes a share of the clients leave at once.
 func (r *Run) letStorm(s Storm) error {
-	r.stormAt = monotime()
+	r.stormAt = append(r.stormAt, monotime())
 	counts := make([]int, len(r.parts))
 	err := r.all(func(i int, p *partProcess) error {
 		a, err := p.do(partOrder{Storm: s.Share})
@@ -319,16 +319,18 @@ func (r *Run) letStorm(s Storm) error {
 		c.Clients += n
 	}
 	r.report.Cohorts = append(r.report.Cohorts, c)
-	r.storm = &r.report.Cohorts[len(r.report.Cohorts)-1]
 	return err
 }
 
-// lookForStorm ends a storm once all are back.
+// lookForStorm ends the storms once all are back.
 func (r *Run) lookForStorm(s *runSample) {
-	if r.storm != nil && s.at > r.stormAt && s.sum.Totals.Away == 0 {
-		r.storm.Seconds = float64(s.sum.LastBack-r.stormAt) / 1e9
-		r.storm.Note = fmt.Sprintf("all back and subscribed after %.2f s", r.storm.Seconds)
-		r.storm = nil
+	if n := len(r.stormAt); r.calmed == n || s.at <= r.stormAt[n-1] || s.sum.Totals.Away > 0 {
+		return
+	}
+	for ; r.calmed < len(r.stormAt); r.calmed++ {
+		c := &r.report.Cohorts[r.calmed]
+		c.Seconds = float64(s.sum.LastBack-r.stormAt[r.calmed]) / 1e9
+		c.Note = fmt.Sprintf("all back and subscribed after %.2f s", c.Seconds)
 	}
 }
 
@@ -345,8 +347,9 @@ func (r *Run) settle(ctx context.Context) error {
 	err := r.watch(ctx, "settling", 0, func(s *runSample) bool {
 		r.lookForStorm(s)
 		t := &s.sum.Totals
-		owed := s.sum.Behind > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns || r.storm != nil
-		return !owed || progress.stuck(int64(t.Data)+int64(t.Reopened), r.patience())
+		owed := s.sum.Behind > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns ||
+			t.Left > 0 && t.Subscribed < t.Open || r.calmed < len(r.stormAt)
+		return !owed || progress.stuck(int64(t.Data)+int64(t.Reopened)+int64(t.Subscribed), r.patience())
 	})
 	r.report.Server.PublishCPU = (r.last.cpu - r.publishFrom.cpu).Seconds()
 	return err

@@ -194,9 +194,11 @@ func (r *Run) judge(s *runSample) {
 	}
 	t := &s.sum.Totals
 	bad(uint64(max(0, c.Wanted-c.Opened)), fmt.Sprintf("of %d connections not opened: %s", c.Wanted, t.FaultList()))
-	bad(uint64(max(0, c.Opened-c.Subscribed-r.beforeAck(t))), "subscriptions not acknowledged")
+	unacked := max(0, c.Opened-c.Subscribed-r.beforeAck(t))
+	bad(uint64(unacked), "subscriptions not acknowledged")
 	bad(uint64(c.Lost), "connections lost: "+t.FaultList())
 	bad(uint64(max(0, t.Left-t.Reopened)), "clients did not come back")
+	bad(uint64(max(0, t.Open-t.Subscribed-unacked)), "clients that came back were not subscribed again")
 	bad(d.Missing, "deliveries missing")
 	bad(d.Doubled, "deliveries doubled")
 	bad(d.OutOfOrder, "deliveries out of order")

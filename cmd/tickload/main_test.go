@@ -3,6 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,9 +20,23 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tickload": main})
 }
 
+// build compiles Tickcast's server and returns its file, or nothing with -short.
+func build(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		return ""
+	}
+	program := filepath.Join(t.TempDir(), "tickcast")
+	if out, err := exec.Command("go", "build", "-o", program, "tickcast/cmd/tickcast").CombinedOutput(); err != nil {
+		t.Fatalf("build the server: %v\n%s", err, out)
+	}
+	return program
+}
+
 // TestScripts runs testdata/*.txtar. Each finds $URL, a server that accepts and sends nothing, and $NOWHERE, where
-// nothing listens.
+// nothing listens; and, without -short, $TICKCAST, the real server.
 func TestScripts(t *testing.T) {
+	tickcast := build(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -48,8 +67,38 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("URL", server.URL())
+			env.Setenv("RANGE", ranged(server.URL()))
+			env.Setenv("TICKCAST", tickcast)
 			env.Setenv("NOWHERE", fmt.Sprintf("ws://127.0.0.1:%d/stream", bound.(*unix.SockaddrInet4).Port))
 			return nil
 		},
 	})
+}
+
+// ranged returns a URL with its port as a range of one, which holds no other server's.
+func ranged(url string) string {
+	port := portOf.FindStringSubmatch(url)[1]
+	return strings.Replace(url, port, port+"-"+port, 1)
+}
+
+var portOf = regexp.MustCompile(`:([0-9]+)/`)
+
+// A command line that makes no sense is told apart from a run that is not clean.
+func TestExitStatus(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"-h"}, 0},
+		{[]string{"-bogus"}, 2},
+		{nil, 2},
+		{[]string{"-url", "ws://127.0.0.1:1/", "-topics", "*"}, 2},
+		{[]string{"-url", "http://127.0.0.1:1/"}, 1},
+		{[]string{"-url", "ws://127.0.0.1:1/", "-conns", "2000000000", "-processes", "1"}, 1},
+	} {
+		err := run(t.Context(), tt.args, io.Discard, io.Discard)
+		if got := exitStatus(io.Discard, err); got != tt.want {
+			t.Errorf("%q: %d, want %d (%v)", tt.args, got, tt.want, err)
+		}
+	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // run is the command without the process around it: it ends when the plan is carried out or ctx ends.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -31,7 +31,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		defer servers.stop()
+		defer func() {
+			servers.stop()
+			if err == nil {
+				os.RemoveAll(servers.logs)
+				return
+			}
+			fmt.Fprintf(stderr, "tickload: the servers' logs are in %s\n", servers.logs)
+		}()
 		servers.addTo(&o.plan)
 	}
 	r, err := load(ctx, o, stderr)

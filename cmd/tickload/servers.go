@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -21,8 +22,9 @@ const (
 	// spareOfServer is how many descriptors a server keeps for itself: listeners, epoll, NATS, its metrics.
 	spareOfServer = 1000
 
-	// firstPort is where the search for free ports begins, below those that the kernel gives to clients.
-	firstPort = 18000
+	// firstPort is where the search for free ports begins, or up to spreadPorts behind it; below those that the kernel
+	// gives to clients.
+	firstPort, spreadPorts = 18000, 8000
 
 	startTimeout = 60 * time.Second
 	stopTimeout  = 30 * time.Second
@@ -193,7 +195,8 @@ func (s *servers) stop() {
 
 // freePorts returns the first of n ports of 127.0.0.1 in a row on which nobody listens.
 func freePorts(n int) (int, error) {
-	for first := firstPort; first+n < 1<<15; first++ {
+	// Two load testers that start at the same time should not find the same ones.
+	for first := firstPort + rand.IntN(spreadPorts); first+n < 1<<15; first++ {
 		taken := firstTaken(first, n)
 		if taken < 0 {
 			return first, nil

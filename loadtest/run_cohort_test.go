@@ -1,0 +1,104 @@
+package loadtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// runClean carries a plan out against a feed and fails the test unless the run is clean.
+func runClean(t *testing.T, plan Plan) *Report {
+	t.Helper()
+	r := runFeed(t, &feed{}, plan)
+	if !r.Clean || r.Deliveries.Received != r.Deliveries.Expected || r.Deliveries.Received == 0 {
+		t.Errorf("reasons %q, deliveries %+v", r.Reasons, r.Deliveries)
+	}
+	return r
+}
+
+// Clients that leave all the time come back, and the last ones before the end do too.
+func TestRunChurns(t *testing.T) {
+	const conns = 50
+	r := runClean(t, Plan{
+		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Churn: 2000, Hold: 300 * time.Millisecond,
+		Publish: PublishPlan{Rate: 1000, Payload: 128},
+	})
+	if c := r.Connections; c.Open != conns || c.Lost != 0 || c.Reopened < 100 {
+		t.Errorf("connections %+v", c)
+	}
+	i := slices.IndexFunc(r.Cohorts, func(c Cohort) bool { return c.Name == "churn" })
+	if i < 0 || r.Cohorts[i].Clients != r.Connections.Reopened {
+		t.Errorf("cohorts %+v, reopened %d", r.Cohorts, r.Connections.Reopened)
+	}
+}
+
+// All clients of a storm come back, and how long that took is said of each storm.
+func TestRunStorms(t *testing.T) {
+	const conns = 50
+	r := runClean(t, Plan{
+		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true,
+		Storms:  []Storm{{Share: 1}, {Share: 0.5}},
+		Publish: PublishPlan{Rate: 1000, Messages: 300, Payload: 128, Early: true},
+	})
+	if c := r.Connections; c.Open != conns || c.Lost != 0 || c.Reopened < conns || c.Reopened > 2*conns {
+		t.Errorf("connections %+v", c)
+	}
+	if len(r.Cohorts) != 2 || r.Cohorts[0].Clients != conns {
+		t.Fatalf("cohorts %+v", r.Cohorts)
+	}
+	for _, c := range r.Cohorts {
+		// Less than that passes between two system calls, not in a handshake.
+		if c.Seconds < 100e-6 || !strings.HasPrefix(c.Note, "all back and subscribed after ") {
+			t.Errorf("cohort %+v", c)
+		}
+	}
+}
+
+// A server that forgets those who come back is found out.
+func TestRunMissesSubscriptions(t *testing.T) {
+	const conns = 20
+	r := runFeed(t, &feed{deaf: conns + 5}, Plan{
+		Fleet: FleetConfig{Conns: conns}, Storms: []Storm{{Share: 1}}, Settle: 300 * time.Millisecond,
+		Publish: PublishPlan{Rate: 1000, Messages: 10, Payload: 128},
+	})
+	const want = "15 clients that came back were not subscribed again"
+	if strings.Join(r.Reasons, "; ") != want || r.Cohorts[0].Note != "not all came back" {
+		t.Errorf("reasons %q, cohorts %+v", r.Reasons, r.Cohorts)
+	}
+}
+
+// A client that leaves comes back at once, not when the next one leaves.
+func TestChurnComesBack(t *testing.T) {
+	url, _ := serveFeed(t, &feed{})
+	f := startFleet(t, FleetConfig{URL: url, Conns: 10, Workers: 1, Topics: []string{"load.A"}})
+	if err := f.WaitSubscribed(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	f.each(func(w *worker) { w.leaving = churn{rate: 0.001, begun: time.Now()} }) // the next one in 1,000 s
+	for end := time.Now().Add(10 * time.Second); f.Totals().Reopened < 1; {
+		if time.Now().After(end) {
+			t.Fatalf("totals %+v", f.Totals())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got := f.Totals(); got.Left != 1 || got.Open != 10 || got.Lost != 0 {
+		t.Errorf("totals %+v", got)
+	}
+}
+
+// Slow and half-open clients are owed nothing, and are no fault.
+func TestRunWithCohorts(t *testing.T) {
+	const conns, messages = 200, 300
+	r := runClean(t, Plan{
+		Fleet: FleetConfig{Conns: conns, Slow: 0.2, HalfOpen: 0.2}, Processes: 2, Lossless: true,
+		Publish: PublishPlan{Rate: 1000, Messages: messages, Payload: 128},
+	})
+	if len(r.Cohorts) != 1 || r.Cohorts[0].Name != "slow and half-open" {
+		t.Fatalf("cohorts %+v", r.Cohorts)
+	}
+	readers := conns - r.Cohorts[0].Clients
+	if readers < conns*4/10 || readers > conns*8/10 || r.Deliveries.Received != uint64(readers*messages) {
+		t.Errorf("%d readers, deliveries %+v", readers, r.Deliveries)
+	}
+}
