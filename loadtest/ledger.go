@@ -19,6 +19,9 @@ type subscription struct {
 // unanswered is the base of a subscription that is owed nothing yet.
 const unanswered = 1<<32 - 1
 
+// lateTroubles is how many examples of late deliveries a worker keeps.
+const lateTroubles = 10
+
 // window is how many messages back a subscription remembers which came.
 const window = 32
 
@@ -255,10 +258,9 @@ func (l *ledger) deliver(w *worker, slot int32, t tick) {
 			l.byTopic[s.topic].Reached += uint64(s.base)
 		}
 	}
-	if t.seq > s.base {
+	if l.advance(w, slot, s, t.seq) && t.seq > s.base {
 		l.time(w, slot, t)
 	}
-	l.advance(w, slot, s, t.seq)
 }
 
 // time judges how long a delivery took. The bulk of the clients is judged by when the turn began.
@@ -273,8 +275,9 @@ func (l *ledger) time(w *worker, slot int32, t tick) {
 		record(l.latency, took)
 	}
 	if l.bound > 0 && took > l.bound {
-		l.late++
-		l.trouble(w, slot, trouble{Topic: t.topic, Seq: t.seq, What: "late"})
+		if l.late++; l.late <= lateTroubles { // leave room for worse
+			l.trouble(w, slot, trouble{Topic: t.topic, Seq: t.seq, What: "late"})
+		}
 	}
 	if t.number < uint64(len(l.broadcasts)) {
 		b := &l.broadcasts[t.number]
@@ -286,8 +289,8 @@ func (l *ledger) time(w *worker, slot int32, t tick) {
 	}
 }
 
-// advance accounts for message n of a subscription.
-func (l *ledger) advance(w *worker, slot int32, s *subscription, n uint32) {
+// advance accounts for message n of a subscription and reports whether it came for the first time.
+func (l *ledger) advance(w *worker, slot int32, s *subscription, n uint32) bool {
 	t := &l.byTopic[s.topic]
 	owed := w.clients[slot].role.owed()
 	switch back := s.last - n; {
@@ -305,6 +308,7 @@ func (l *ledger) advance(w *worker, slot int32, s *subscription, n uint32) {
 		// Shifts of the word's size or more leave nothing, as they should.
 		s.seen = s.seen<<(n-s.last) | 1
 		s.last = n
+		return true
 	case back < window && s.seen&(1<<back) != 0:
 		t.Doubled++
 		l.trouble(w, slot, trouble{Topic: s.topic, Seq: n, What: "doubled"})
@@ -312,7 +316,7 @@ func (l *ledger) advance(w *worker, slot int32, s *subscription, n uint32) {
 		t.OutOfOrder++
 		l.trouble(w, slot, trouble{Topic: s.topic, Seq: n, What: "out of order"})
 		if back >= window || n <= s.base || !owed {
-			return
+			return back < window
 		}
 		s.seen |= 1 << back // it was taken for lost
 		t.Received++
@@ -322,7 +326,9 @@ func (l *ledger) advance(w *worker, slot int32, s *subscription, n uint32) {
 		} else {
 			t.Conflated--
 		}
+		return true
 	}
+	return false
 }
 
 // turnEnds says when the broadcasts of this turn came, as exactly as a turn is long.

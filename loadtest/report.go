@@ -20,7 +20,7 @@ type Report struct {
 	Connections Connections  `json:"connections"`
 	Deliveries  Deliveries   `json:"deliveries"`
 	Latency     Distribution `json:"latency"`    // from the intended time of sending to when a probe had read it
-	Broadcasts  []Broadcast  `json:"broadcasts"` // each message, of a run that has no more than MaxBroadcasts
+	Broadcasts  []Broadcast  `json:"broadcasts"` // each message, of a run with at most MaxBroadcasts after all were open
 	Topics      []TopicCount `json:"topics"`     // those with trouble first, then the busiest; at most MaxTopics
 	Troubles    []Trouble    `json:"troubles"`   // examples, at most MaxTroubles
 	Cohorts     []Cohort     `json:"cohorts"`
