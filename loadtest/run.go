@@ -130,10 +130,17 @@ func (r *Run) Do(ctx context.Context, show func(Progress)) (*Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	for _, phase := range []func(context.Context) error{r.open, r.idle, r.publish, r.settle} {
+	for _, phase := range []func(context.Context) error{r.open, r.idle, r.publish} {
 		if err := phase(ctx); err != nil && ctx.Err() == nil {
 			return nil, err
 		}
+	}
+	if ctx.Err() != nil {
+		r.report.Warnings = append(r.report.Warnings, "the run was interrupted")
+	}
+	// What is under way still counts.
+	if err := r.settle(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
 	}
 	return r.finish()
 }

@@ -24,6 +24,7 @@ func main() {
 		os.Exit(exitStatus(os.Stderr, loadtest.ServePart(context.Background(), os.Stdin, os.Stdout)))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt does not wait for the report
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(exitStatus(os.Stderr, err))
