@@ -215,6 +215,9 @@ func (r *Run) idle(ctx context.Context) error {
 	return nil
 }
 
+// enoughForSlab is how many connections it takes to see them in the kernel's slabs.
+const enoughForSlab = 1000
+
 // leastSlab is less than what a connection can take of the kernel's slabs, in bytes.
 const leastSlab = 1024
 
@@ -235,6 +238,10 @@ func (r *Run) measureIdle() {
 	k.Slab = now.Slab - before.Slab
 	k.Available = before.MemAvailable - now.MemAvailable
 	k.SlabPerConn = float64(k.Slab) / open
+	if open < enoughForSlab {
+		*k = KernelSide{}
+		return
+	}
 	if k.SlabPerConn < leastSlab {
 		// The rest of the figures would be as wrong.
 		r.report.Warnings = append(r.report.Warnings,
