@@ -58,8 +58,10 @@ type Run struct {
 	stormAt  []int64         // CLOCK_MONOTONIC: of those that came, whose cohorts are the report's first
 	calmed   int             // how many of them are over
 
-	newest    *hdrhistogram.Histogram // since the last line of the timeline
-	newestLag int64                   // the longest, microseconds
+	files      int64                   // the most that were open on this machine
+	serverGone error                   // a server's process that could not be looked at
+	newest     *hdrhistogram.Histogram // since the last line of the timeline
+	newestLag  int64                   // the longest, microseconds
 
 	first, publishFrom runSample // when nothing was connected, when publishing began
 	lined              runSample // at the last line of the timeline

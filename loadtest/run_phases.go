@@ -24,7 +24,11 @@ func (r *Run) before() {
 func (s *runSample) read(r *Run) {
 	s.at = monotime()
 	s.kernel, _ = ReadKernelMemory() // what the kernel does not show stays 0
-	s.rss, s.cpu, _ = r.plan.Servers.Sample()
+	var err error
+	if s.rss, s.cpu, err = r.plan.Servers.Sample(); err != nil {
+		s.rss, s.cpu = r.last.rss, r.last.cpu
+		r.serverGone = err
+	}
 	s.busy, s.total, _ = MachineCPU()
 	if r.publisher != nil {
 		s.sent = r.publisher.Stats().Sent
@@ -113,7 +117,7 @@ func (r *Run) record(s *runSample, seconds float64) {
 		r.report.Client.MachineCPU = max(r.report.Client.MachineCPU, float64(s.busy-r.last.busy)/float64(s.total-r.last.total))
 	}
 	r.report.Server.PeakRSS = max(r.report.Server.PeakRSS, s.rss)
-	r.report.Kernel.DescriptorsPerHost = max(r.report.Kernel.DescriptorsPerHost, s.kernel.Files)
+	r.files = max(r.files, s.kernel.Files)
 	if r.show == nil {
 		return
 	}

@@ -77,6 +77,9 @@ func (r *Run) after(s *runSample) {
 			server.Metrics = metricChanges(r.metrics, after)
 		}
 	}
+	if p.Kernel.Slab != 0 {
+		p.Kernel.DescriptorsPerHost = r.files
+	}
 	client := &p.Client
 	client.Processes = len(r.parts)
 	client.Workers = r.plan.Fleet.Workers * len(r.parts)
@@ -198,6 +201,9 @@ func (r *Run) judge(s *runSample) {
 	bad(uint64(unacked), "subscriptions not acknowledged")
 	bad(uint64(c.Lost), "connections lost: "+t.FaultList())
 	bad(uint64(max(0, t.Left-t.Reopened)), "clients did not come back")
+	if r.serverGone != nil {
+		p.Reasons = append(p.Reasons, "a server's process is gone: "+r.serverGone.Error())
+	}
 	bad(uint64(max(0, t.Open-t.Subscribed-unacked)), "clients that came back were not subscribed again")
 	bad(d.Missing, "deliveries missing")
 	bad(d.Doubled, "deliveries doubled")
