@@ -114,6 +114,9 @@ func (p *Plan) need(targets []target) Need {
 			n.Targets = append(n.Targets, t.addr)
 		}
 		n.LocalServers = n.LocalServers && t.addr.Addr().IsLoopback()
+		if a := t.addr.Addr(); len(p.Fleet.Sources) == 0 && !a.IsLoopback() && n.Sources == nil {
+			n.Sources = hostAddrs(a.Is4()) // as planSources does
+		}
 	}
 	return n
 }
