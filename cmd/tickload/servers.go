@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// spareOfServer is how many descriptors a server keeps for itself: listeners, epoll, NATS, its metrics.
+	// spareOfServer is how many descriptors are left to a server at least: it keeps a fortieth of its limit for itself.
 	spareOfServer = 1000
 
 	// firstPort is where the search for free ports begins, or up to spreadPorts behind it; below those that the kernel
@@ -61,7 +61,7 @@ func startServers(ctx context.Context, program string, conns int, stderr io.Writ
 	if err != nil {
 		return nil, err
 	}
-	each := int(limits.Descriptors) - spareOfServer
+	each := int(limits.Descriptors - max(spareOfServer, limits.Descriptors/40+100))
 	if each < 1 {
 		return nil, &hintedError{fmt.Errorf("the limit of open files, %d, is too low for a server", limits.Descriptors), "ulimit -n 20000"}
 	}
