@@ -135,7 +135,7 @@ func kernel(k *loadtest.KernelSide) (s section) {
 		ends = "both ends of each connection"
 	}
 	s.Rows = append(s.Rows,
-		plain("per connection", size(k.KernelPerConn)+" in all", size(k.SlabPerConn)+" slab", size(k.TCPMemoryPerConn)+" TCP buffers",
+		plain("per connection", size(k.SlabPerConn)+" slab", size(k.KernelPerConn)+" less available", size(k.TCPMemoryPerConn)+" TCP buffers",
 			"conntrack entries "+digits(k.ConntrackPerConn)),
 		plain("machine", ends, "slab grew by "+size(float64(k.Slab)), size(float64(k.Available))+" less available",
 			count(k.DescriptorsPerHost)+" descriptors open"))

@@ -61,7 +61,7 @@ func TestTextTellsARun(t *testing.T) {
 	requireAll(t, s, "warning      the load tester's busiest process", "1,000,000 of 1,000,000, in 60.0 s, 16,656/s",
 		"reset by peer 1, connect timed out 3", "2,999,988 of 3,000,000, 99.9996 %", "missing 12, doubled 0, out of order 0", "\n                            unknown 0, conflated 0\n",
 		"p50 391 ms, p90 703 ms, p99 811 ms, p99.9 903 ms, max 1.20 s", "ticks.all    2  371.0 s    999,988  1,000,000",
-		"missing  714,233", "storm", "at most 410 µs late", "2.65 KiB idle", "4.21 µs of CPU", "8.80 KiB in all", "97.0 % of a core",
+		"missing  714,233", "storm", "at most 410 µs late", "2.65 KiB idle", "4.21 µs of CPU", "8.80 KiB less available", "97.0 % of a core",
 		"389 B per connection")
 	requireNone(t, s, "ticks.calm", "go_goroutines", "more")
 }
