@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -172,92 +173,102 @@ func oneIn(every int, spoil func(c *feedClient, frame []byte) [][]byte) func(*fe
 	}
 }
 
-// A server that spoils one delivery in 5,000 makes the run unclean, with that count.
-func TestRunFindsFaults(t *testing.T) {
-	const conns, messages, every = 50, 200, 5000 // two faults
-	reordered := func(c *feedClient, n int, frame []byte) [][]byte {
-		if c.kept != nil {
-			kept := c.kept
-			c.kept = nil
-			return [][]byte{frame, kept}
-		}
-		if n%every == every/2 {
-			c.kept = frame
-			return nil
-		}
-		return [][]byte{frame}
-	}
-	for _, tt := range []struct {
-		name  string
-		spoil func(*feedClient, int, []byte) [][]byte
-		want  Deliveries
-		say   string
-	}{
-		{"nothing", nil, Deliveries{}, ""},
-		{"drops", oneIn(every, func(*feedClient, []byte) [][]byte { return nil }), Deliveries{Missing: 2}, "2 deliveries missing"},
-		{"drops the last", func(c *feedClient, n int, frame []byte) [][]byte {
-			if c.got == messages && c.n < 2 {
+// A spoiler is a fault of a server and what a run has to say of it.
+type spoiler struct {
+	name  string
+	spoil func(*feedClient, int, []byte) [][]byte
+	want  Deliveries
+	say   string
+}
+
+// lateAfter is the bound of latency in the runs below, lateBy how late a late delivery is.
+const lateAfter, lateBy = 4 * time.Second, 4500 * time.Millisecond
+
+// spoilers are servers that spoil one delivery in every, n of all, with so many messages to each client.
+func spoilers(messages, every int, n uint64) []spoiler {
+	say := func(what string) string { return fmt.Sprintf("%d deliveries %s", n, what) }
+	last := func(c *feedClient) bool { return c.got == messages && uint64(c.n) < n }
+	return []spoiler{
+		{"drops", oneIn(every, func(*feedClient, []byte) [][]byte { return nil }), Deliveries{Missing: n}, say("missing")},
+		{"doubles", oneIn(every, func(_ *feedClient, f []byte) [][]byte { return [][]byte{f, f} }), Deliveries{Doubled: n}, say("doubled")},
+		{"reorders", func(c *feedClient, i int, frame []byte) [][]byte {
+			if kept := c.kept; kept != nil {
+				c.kept = nil
+				return [][]byte{frame, kept}
+			}
+			if i%every == every/2 {
+				c.kept = frame
 				return nil
 			}
 			return [][]byte{frame}
-		}, Deliveries{Missing: 2}, "2 deliveries missing"},
-		{"doubles", oneIn(every, func(_ *feedClient, f []byte) [][]byte { return [][]byte{f, f} }), Deliveries{Doubled: 2}, "2 deliveries doubled"},
-		{"reorders", reordered, Deliveries{OutOfOrder: 2}, "2 deliveries out of order"},
+		}, Deliveries{OutOfOrder: n}, say("out of order")},
 		{"corrupts", oneIn(every, func(_ *feedClient, f []byte) [][]byte {
 			return [][]byte{[]byte(strings.Replace(string(f), "hijk", "hiJk", 1))}
-		}), Deliveries{Corrupted: 2}, "2 deliveries corrupted"},
-		{"delays", func(c *feedClient, n int, frame []byte) [][]byte {
-			if c.got == messages && c.n < 2 { // the last: nothing else is to come late
-				time.AfterFunc(2500*time.Millisecond, func() { c.write <- frame })
+		}), Deliveries{Corrupted: n}, say("corrupted")},
+		{"delays", func(c *feedClient, _ int, frame []byte) [][]byte {
+			if last(c) { // nothing else is to come late
+				time.AfterFunc(lateBy, func() { c.write <- frame })
 				return nil
 			}
 			return [][]byte{frame}
-		}, Deliveries{Late: 2}, "2 deliveries later than 2s"},
+		}, Deliveries{Late: n}, say("later than 4s")},
+		{"drops the last", func(c *feedClient, _ int, frame []byte) [][]byte {
+			if last(c) {
+				return nil
+			}
+			return [][]byte{frame}
+		}, Deliveries{Missing: n}, say("missing")},
 		{"misroutes", oneIn(every, func(_ *feedClient, f []byte) [][]byte {
 			return [][]byte{[]byte(strings.ReplaceAll(string(f), "load.A", "load.B"))}
-		}), Deliveries{Corrupted: 2}, "2 deliveries corrupted"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+		}), Deliveries{Corrupted: n}, say("corrupted")},
+	}
+}
+
+// check runs a spoiler and compares.
+func (s spoiler) check(t *testing.T, conns, messages int) {
+	plan := Plan{
+		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Settle: time.Second,
+		Publish: PublishPlan{Rate: 1000, Messages: uint64(messages), Payload: 200},
+	}
+	if s.want.Late > 0 {
+		plan.MaxLatency, plan.Settle = lateAfter, lateBy+time.Second
+	}
+	r := runFeed(t, &feed{spoil: s.spoil}, plan)
+	want := s.want
+	want.Expected = uint64(conns * messages)
+	want.Received = want.Expected - want.Missing
+	got := r.Deliveries
+	got.Messages, got.Bytes = 0, 0
+	if got != want {
+		t.Errorf("deliveries %+v, want %+v", got, want)
+	}
+	if r.Clean != (s.say == "") || strings.Join(r.Reasons, "; ") != s.say {
+		t.Errorf("clean %v, reasons %q, want %q", r.Clean, r.Reasons, s.say)
+	}
+	if s.say != "" && uint64(len(r.Troubles)) != want.Missing+want.Doubled+want.OutOfOrder+want.Corrupted+want.Late {
+		t.Errorf("troubles %+v", r.Troubles)
+	}
+}
+
+// A server that spoils some deliveries makes the run unclean, with their count.
+func TestRunFindsFaults(t *testing.T) {
+	const conns, messages, every = 50, 200, 5000 // two faults
+	for _, s := range append(spoilers(messages, every, 2), spoiler{name: "nothing"}) {
+		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			plan := Plan{
-				Fleet: FleetConfig{Conns: conns}, Lossless: true, Settle: time.Second,
-				Publish: PublishPlan{Rate: 1000, Messages: messages, Payload: 200},
-			}
-			if tt.want.Late > 0 {
-				plan.MaxLatency, plan.Settle = 2*time.Second, 3*time.Second
-			}
-			r := runFeed(t, &feed{spoil: tt.spoil}, plan)
-			want := tt.want
-			want.Expected = conns * messages
-			want.Received = want.Expected - want.Missing
-			got := r.Deliveries
-			got.Messages, got.Bytes = 0, 0
-			if got != want {
-				t.Errorf("deliveries %+v, want %+v", got, want)
-			}
-			if r.Clean != (tt.say == "") || strings.Join(r.Reasons, "; ") != tt.say {
-				t.Errorf("clean %v, reasons %q", r.Clean, r.Reasons)
-			}
-			if tt.say != "" && len(r.Troubles) != 2 {
-				t.Errorf("troubles %+v", r.Troubles)
-			}
+			s.check(t, conns, messages)
 		})
 	}
 }
 
-// One lost delivery in 100,000 is enough.
+// One delivery in 100,000 is enough.
 func TestRunFindsOneOfMany(t *testing.T) {
 	if testing.Short() {
-		t.Skip("200,000 deliveries")
+		t.Skip("100,000 deliveries for each fault")
 	}
-	const conns, messages = 50, 4000
-	drop := oneIn(100_000, func(*feedClient, []byte) [][]byte { return nil })
-	r := runFeed(t, &feed{spoil: drop}, Plan{
-		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Settle: time.Second,
-		Publish: PublishPlan{Rate: 4000, Messages: messages, Payload: 128},
-	})
-	if d := r.Deliveries; r.Clean || d.Expected != conns*messages || d.Missing != 2 || d.Received != d.Expected-2 || len(r.Troubles) != 2 {
-		t.Errorf("reasons %q, deliveries %+v, troubles %+v", r.Reasons, d, r.Troubles)
+	const conns, messages = 50, 2000
+	for _, s := range spoilers(messages, conns*messages, 1)[:5] {
+		t.Run(s.name, func(t *testing.T) { s.check(t, conns, messages) })
 	}
 }
 
