@@ -45,6 +45,7 @@ type assignment struct {
 	topics   int
 	each     int       // topics of a client
 	zipf     []float64 // how much of all falls on the first topics; nil: they are dealt out in turn
+	steps    []int     // from one topic of a client to its next, dealt out in turn too
 	slow     float64
 	halfOpen float64
 	probes   float64 // share of the clients
@@ -60,6 +61,8 @@ func newAssignment(cfg FleetConfig) assignment {
 	}
 	if cfg.Zipf > 0 {
 		a.zipf = zipf(len(cfg.Topics), cfg.Zipf)
+	} else if a.each > 1 {
+		a.steps = coprimes(a.topics)
 	}
 	return a
 }
@@ -119,7 +122,7 @@ func (a *assignment) appendTopics(dst []uint32, i int) []uint32 {
 	if a.zipf == nil {
 		step := 1
 		if a.each > 1 {
-			step = nthCoprime(i/a.topics, a.topics)
+			step = a.steps[i/a.topics%len(a.steps)]
 		}
 		for j := range a.each {
 			dst = append(dst, uint32((i+j*step)%a.topics))
@@ -137,16 +140,15 @@ func (a *assignment) appendTopics(dst []uint32, i int) []uint32 {
 	return dst
 }
 
-// nthCoprime returns the n-th number, from 0 on, that shares no factor with m; after those below m comes the first again.
-// Steps of such a length through a ring of m meet all places before one comes twice.
-func nthCoprime(n, m int) int {
-	var below []int
+// coprimes returns the numbers below m that share no factor with m. Steps of such a length through a ring of m meet all
+// places before one comes twice.
+func coprimes(m int) (below []int) {
 	for c := range m {
 		if gcd(c, m) == 1 {
 			below = append(below, c)
 		}
 	}
-	return below[n%len(below)]
+	return below
 }
 
 // gcd returns the greatest common divisor.

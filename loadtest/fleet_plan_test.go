@@ -120,3 +120,19 @@ func TestPartsShareClients(t *testing.T) {
 		}
 	}
 }
+
+// Which topics a client has is found at once, however many there are: a run asks for it twice for each client.
+func TestTopicsCostNothing(t *testing.T) {
+	const topics, each = 10_000, 10
+	plan := newAssignment(FleetConfig{Topics: make([]string, topics), TopicsPerConn: each})
+	for i, want := range map[int][]uint32{0: {0, 1, 2}, topics - 1: {topics - 1, 0, 1}, topics + 1: {1, 4, 7}} {
+		if got := plan.appendTopics(nil, i); len(got) != each || !slices.Equal(got[:3], want) {
+			t.Errorf("client %d: %v, want %v", i, got, want)
+		}
+	}
+	var places []uint32
+	i := 0
+	if n := testing.AllocsPerRun(100, func() { places, i = plan.appendTopics(places[:0], i), i+topics }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
