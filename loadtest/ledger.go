@@ -177,14 +177,13 @@ func (l *ledger) parse(w *worker, slot int32, payload []byte) (data, good bool) 
 		case !found && good:
 			return ours || len(l.parsed) > 0, len(l.parsed) > 0
 		case !found:
-			for _, t := range l.parsed {
-				l.deliver(w, slot, t)
-			}
+			l.deliverParsed(w, slot)
 			return true, false
 		case whole && t.run != l.run:
 			l.unknown++ // the newest message of an earlier run, say
 			good = false
 		case !whole, int(t.topic) >= len(l.topics), ours && !l.envelope(payload, t.topic):
+			l.deliverParsed(w, slot) // they came first
 			l.broken(w, slot, t)
 			good = false
 		default:
@@ -192,6 +191,14 @@ func (l *ledger) parse(w *worker, slot int32, payload []byte) (data, good bool) 
 		}
 		rest = behind
 	}
+}
+
+// deliverParsed accounts for the ticks found so far of a message that is not good, and forgets them.
+func (l *ledger) deliverParsed(w *worker, slot int32) {
+	for _, t := range l.parsed {
+		l.deliver(w, slot, t)
+	}
+	l.parsed = l.parsed[:0]
 }
 
 // tapeRuns reports whether this run publishes.

@@ -311,3 +311,17 @@ func TestLedgerJudges(t *testing.T) {
 		t.Errorf("%+v", l.byTopic[0])
 	}
 }
+
+// Of several ticks in a message each counts once and in its place, also beside one that was changed; and an empty message
+// behind it is not the same one again.
+func TestLedgerBrokenAmongSeveral(t *testing.T) {
+	w := newAccount(t, 1, []string{"px.A"}, true)
+	server := adoptAll(t, w)[0]
+	l := w.ledger
+	one, two := appendTick(nil, tick{run: 1, seq: l.tape.next(0)}, 0), appendTick(nil, tick{run: 1, seq: l.tape.next(0)}, 0)
+	step(t, w, server, textFrames(string(one)+string(two[:50])))
+	step(t, w, server, textFrames(""))
+	if got := l.byTopic[0]; got.Received != 2 || got.Doubled != 0 || got.Missing != 0 || l.behind() != 0 || l.corrupted != 1 {
+		t.Errorf("ledger %+v, %d behind, %d corrupted", got, l.behind(), l.corrupted)
+	}
+}
