@@ -97,6 +97,18 @@ func (p *Plan) check() error {
 		if s.Share <= 0 || s.Share > 1 {
 			return fmt.Errorf("loadtest: a storm of %v of the clients", s.Share)
 		}
+		if p.Hold > 0 && s.After >= p.Hold {
+			return fmt.Errorf("loadtest: a storm %v into a phase of %v", s.After, p.Hold)
+		}
+	}
+	if p.Publish.URL != "" {
+		seen := make(map[string]bool, len(p.Fleet.Topics))
+		for _, t := range p.Fleet.Topics {
+			if seen[t] { // whose message would it be?
+				return fmt.Errorf("loadtest: topic %q is there twice", t)
+			}
+			seen[t] = true
+		}
 	}
 	return p.Fleet.check()
 }

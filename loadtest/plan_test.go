@@ -31,6 +31,10 @@ func TestNewRunRefuses(t *testing.T) {
 		{"processes", func(p *Plan) { p.Processes = 11 }, "11 processes for 10 connections"},
 		{"no storm", func(p *Plan) { p.Storms = []Storm{{Share: 0}} }, "a storm of 0"},
 		{"storm", func(p *Plan) { p.Storms = []Storm{{Share: 1.1}} }, "a storm of 1.1"},
+		{"late storm", func(p *Plan) {
+			p.Hold, p.Storms = time.Second, []Storm{{Share: 1, After: time.Second}}
+		}, "a storm 1s into a phase of 1s"},
+		{"topic twice", func(p *Plan) { p.Fleet.Topics = []string{"a", "b", "a"} }, `topic "a" is there twice`},
 		{"cohorts", func(p *Plan) { p.Fleet.Slow, p.Fleet.HalfOpen = 0.6, 0.6 }, "more than all"},
 		{"per client", func(p *Plan) { p.Fleet.TopicsPerConn = 2 }, "only 1 topics"},
 		{"URL", func(p *Plan) { p.Fleet.URL = "http://127.0.0.1/" }, "is not of the form"},
