@@ -56,6 +56,7 @@ type Run struct {
 	cpuOf    []time.Duration // of each part, in its last sample
 	storms   []Storm         // still to come
 	stormAt  []int64         // CLOCK_MONOTONIC: of those that came, whose cohorts are the report's first
+	lost     []int           // connections when each of them came
 	calmed   int             // how many of them are over
 
 	files      int64                   // the most that were open on this machine

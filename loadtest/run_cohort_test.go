@@ -1,10 +1,14 @@
 package loadtest
 
 import (
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"tickcast/wsproto"
 )
 
 // runClean carries a plan out against a feed and fails the test unless the run is clean.
@@ -38,7 +42,7 @@ func TestRunStorms(t *testing.T) {
 	const conns = 50
 	r := runClean(t, Plan{
 		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true,
-		Storms:  []Storm{{Share: 1}, {Share: 0.5}},
+		Storms:  []Storm{{Share: 1}, {Share: 0.5, After: 200 * time.Millisecond}},
 		Publish: PublishPlan{Rate: 1000, Messages: 300, Payload: 128, Early: true},
 	})
 	if c := r.Connections; c.Open != conns || c.Lost != 0 || c.Reopened < conns || c.Reopened > 2*conns {
@@ -49,7 +53,7 @@ func TestRunStorms(t *testing.T) {
 	}
 	for _, c := range r.Cohorts {
 		// Less than that passes between two system calls, not in a handshake.
-		if c.Seconds < 100e-6 || !strings.HasPrefix(c.Note, "all back and subscribed after ") {
+		if c.Clients > 0 && (c.Seconds < 100e-6 || !strings.HasPrefix(c.Note, "all back and subscribed after ")) {
 			t.Errorf("cohort %+v", c)
 		}
 	}
@@ -100,5 +104,45 @@ func TestRunWithCohorts(t *testing.T) {
 	readers := conns - r.Cohorts[0].Clients
 	if readers < conns*4/10 || readers > conns*8/10 || r.Deliveries.Received != uint64(readers*messages) {
 		t.Errorf("%d readers, deliveries %+v", readers, r.Deliveries)
+	}
+}
+
+// A storm is said to be over for what it was: with nobody in it, with some who were lost, with nobody who came back.
+func TestRunTellsStormsApart(t *testing.T) {
+	const conns = 10
+	for _, tt := range []struct {
+		share  float64
+		served int32 // connections that are not cut off
+		want   string
+		took   bool
+	}{
+		{1e-9, conns, "it met no client", false},
+		{1, conns, "none came back", false},
+		{1, conns + 6, "but for 4 connections lost", true},
+	} {
+		var served atomic.Int32
+		url := serveRaw(t, func(c *net.TCPConn, key []byte) {
+			if served.Add(1) > tt.served {
+				return
+			}
+			c.Write(upgrade(key))
+			readMessage(c)
+			c.Write(wsproto.AppendFrame(nil, wsproto.OpText, []byte(ackMessage)))
+			drain(c)
+		})
+		run, err := NewRun(testContext(t), Plan{
+			Fleet: FleetConfig{URL: url, Conns: conns, Topics: []string{"load.A"}}, Hold: 300 * time.Millisecond,
+			Storms: []Storm{{Share: tt.share}}, Settle: 300 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := run.Do(testContext(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := r.Cohorts[0]; !strings.HasSuffix(c.Note, tt.want) || c.Seconds > 0 != tt.took || c.Seconds < 0 {
+			t.Errorf("cohort %+v, want %q; reasons %q", c, tt.want, r.Reasons)
+		}
 	}
 }

@@ -318,7 +318,7 @@ func (r *Run) churn(rate float64) error {
 
 // letStorm makes a share of the clients leave at once.
 func (r *Run) letStorm(s Storm) error {
-	r.stormAt = append(r.stormAt, monotime())
+	r.stormAt, r.lost = append(r.stormAt, monotime()), append(r.lost, r.last.sum.Totals.Lost)
 	counts := make([]int, len(r.parts))
 	err := r.all(func(i int, p *partProcess) error {
 		a, err := p.do(partOrder{Storm: s.Share})
@@ -333,15 +333,25 @@ func (r *Run) letStorm(s Storm) error {
 	return err
 }
 
-// lookForStorm ends the storms once all are back.
+// lookForStorm ends the storms once all are back or lost.
 func (r *Run) lookForStorm(s *runSample) {
 	if n := len(r.stormAt); r.calmed == n || s.at <= r.stormAt[n-1] || s.sum.Totals.Away > 0 {
 		return
 	}
 	for ; r.calmed < len(r.stormAt); r.calmed++ {
 		c := &r.report.Cohorts[r.calmed]
-		c.Seconds = float64(s.sum.LastBack-r.stormAt[r.calmed]) / 1e9
-		c.Note = fmt.Sprintf("all back and subscribed after %.2f s", c.Seconds)
+		took := float64(s.sum.LastBack-r.stormAt[r.calmed]) / 1e9
+		lost := s.sum.Totals.Lost - r.lost[r.calmed]
+		switch {
+		case c.Clients == 0:
+			c.Note = "it met no client"
+		case took < 0:
+			c.Note = "none came back"
+		case lost > 0:
+			c.Seconds, c.Note = took, fmt.Sprintf("back and subscribed after %.2f s, but for %d connections lost", took, lost)
+		default:
+			c.Seconds, c.Note = took, fmt.Sprintf("all back and subscribed after %.2f s", took)
+		}
 	}
 }
 
