@@ -120,6 +120,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 			flush(nc)
 			return nil
 		case <-timer.C:
+			if ctx.Err() != nil {
+				continue // both were ready
+			}
 		}
 		if nc.IsClosed() {
 			return fmt.Errorf("loadtest: publish: %w", nats.ErrConnectionClosed)

@@ -262,6 +262,9 @@ func (r *Run) measureIdle() {
 // publish publishes while the clients are held, and sends them through churn and storms.
 func (r *Run) publish(ctx context.Context) error {
 	r.publishFrom = r.last
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if r.plan.Publish.URL != "" && r.publisher == nil {
 		if err := r.startPublisher(ctx); err != nil {
 			return err
@@ -271,7 +274,7 @@ func (r *Run) publish(ctx context.Context) error {
 		return err
 	}
 	limited := r.plan.Publish.URL != "" && r.plan.Publish.Messages > 0
-	if r.plan.Hold == 0 && len(r.storms) == 0 && limited && r.publisherDone() {
+	if done, _ := r.publisherDone(); done && r.plan.Hold == 0 && len(r.storms) == 0 && limited {
 		return nil
 	}
 	begun := time.Now()
@@ -286,21 +289,22 @@ func (r *Run) publish(ctx context.Context) error {
 			r.storms = r.storms[1:]
 		}
 		r.lookForStorm(s)
-		return failed != nil || r.plan.Hold == 0 && limited && len(r.storms) == 0 && r.publisherDone()
+		done, broken := r.publisherDone()
+		return failed != nil || broken != nil || done && r.plan.Hold == 0 && limited && len(r.storms) == 0
 	})
 	return errors.Join(err, failed, r.churn(0))
 }
 
-// publisherDone reports whether the publisher has ended by itself.
-func (r *Run) publisherDone() bool {
+// publisherDone reports whether the publisher has ended by itself, and with which error.
+func (r *Run) publisherDone() (bool, error) {
 	select {
 	case err := <-r.published:
 		done := make(chan error, 1)
-		done <- err // for end
+		done <- err // for settle and end
 		r.published = done
-		return true
+		return true, err
 	default:
-		return false
+		return false, nil
 	}
 }
 
