@@ -48,7 +48,7 @@ type PublisherConfig struct {
 // ones before it were. After a stall it catches up in bursts, at no more than twice the
 // rate, and gives up what is older than MaxLag.
 //
-// A message that is due while NATS is away is lost and counted; the Publisher goes on
+// A message that is due while NATS is away is counted and not made; the Publisher goes on
 // when NATS is back. Nothing is buffered meanwhile: an old tick is worth nothing.
 type Publisher struct {
 	// Immutable after NewPublisher.
@@ -63,7 +63,7 @@ type Publisher struct {
 // PublisherStats counts what became of the messages that were due.
 type PublisherStats struct {
 	Sent    uint64        // handed to NATS
-	Failed  uint64        // refused by the NATS client, most often because it was not connected
+	Failed  uint64        // not made, since NATS was away, or refused by the NATS client
 	Skipped uint64        // never made: older than MaxLag
 	MaxLate time.Duration // the most that a message left after its intended time
 }
@@ -142,16 +142,20 @@ func (p *Publisher) Run(ctx context.Context) error {
 			if int64(late) > p.late.Load() {
 				p.late.Store(int64(late))
 			}
+			done++
+			if !up {
+				p.failed.Add(1)
+				continue
+			}
 			subject, payload := p.cfg.Source(buf[:0], now.Add(-late))
 			if cap(payload) > cap(buf) {
 				buf = payload
 			}
-			if up && nc.Publish(subject, payload) == nil {
+			if nc.Publish(subject, payload) == nil {
 				p.sent.Add(1)
 			} else {
 				p.failed.Add(1)
 			}
-			done++
 		}
 		if p.cfg.Limit > 0 && done == p.cfg.Limit {
 			flush(nc)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,29 +145,17 @@ func TestPublisherSurvivesAnOutage(t *testing.T) {
 		nats.MaxReconnects(-1), nats.ReconnectWait(time.Millisecond),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { down <- struct{}{} }))
 
-	var n int
-	made := make(chan int, 1) // holds the number of the newest message
+	var made atomic.Int64 // the number of the newest message
 	source := func(dst []byte, _ time.Time) (string, []byte) {
-		n++
-		select {
-		case <-made:
-		default:
-		}
-		made <- n
-		return "px.A", strconv.AppendInt(dst, int64(n), 10)
+		return "px.A", strconv.AppendInt(dst, made.Add(1), 10)
 	}
 	p, stop := runPublisher(t, PublisherConfig{Conn: nc, Source: source, Rate: 1000})
 
 	port := ns.Addr().(*net.TCPAddr).Port
 	ns.Shutdown()
 	receiveSoon(t, down)
-	newest := receiveSoon(t, made)
-	for first := newest; newest < first+20; {
-		newest = receiveSoon(t, made)
-	}
-	if s := p.Stats(); s.Failed == 0 {
-		t.Errorf("nothing failed while NATS was away: %+v", s)
-	}
+	waitFailed(t, p, 20)
+	newest := int(made.Load())
 
 	back := startNATS(t, port)
 	received := make(chan *nats.Msg, 4096)
@@ -185,6 +174,16 @@ func TestPublisherSurvivesAnOutage(t *testing.T) {
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// waitFailed waits until so many messages were not taken.
+func waitFailed(t *testing.T, p *Publisher, n uint64) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); p.Stats().Failed < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%+v", p.Stats())
+		}
 	}
 }
 
@@ -217,22 +216,16 @@ func TestPublisherConnects(t *testing.T) {
 	}
 	addr := ln.Addr().String()
 	ln.Close()
-	made := make(chan int, 1)
 	p, stop := runPublisher(t, PublisherConfig{
 		URL:  "nats://" + addr,
 		Rate: 1000,
 		Source: func(dst []byte, _ time.Time) (string, []byte) {
-			select {
-			case made <- 1:
-			default:
-			}
+			t.Error("a message is made that nobody takes")
 			return "px.A", dst
 		},
 	})
-	for range 10 {
-		receiveSoon(t, made)
-	}
-	if s := p.Stats(); s.Sent != 0 || s.Failed == 0 {
+	waitFailed(t, p, 10)
+	if s := p.Stats(); s.Sent != 0 {
 		t.Errorf("without a server: %+v", s)
 	}
 	if err := stop(); err != nil {

@@ -56,3 +56,11 @@ func TestRunInterruptedBeforePublishing(t *testing.T) {
 		t.Errorf("publisher %+v, reasons %q", r.Publisher, r.Reasons)
 	}
 }
+
+// What could not be published for want of NATS is said to be that, and not missed by the clients.
+func TestRunWithoutNATS(t *testing.T) {
+	r := publisherRun(t, testContext(t), 300*time.Millisecond, "nats://127.0.0.1:1", nil)
+	if len(r.Reasons) != 1 || !strings.HasSuffix(r.Reasons[0], " messages not taken by NATS") {
+		t.Errorf("reasons %q, deliveries %+v", r.Reasons, r.Deliveries)
+	}
+}
