@@ -12,12 +12,15 @@ import (
 type subscription struct {
 	topic uint32 // place in the plan's topics
 	base  uint32 // messages up to this one need not come: they were published before the subscription was answered
-	last  uint32 // the highest message that came, 0 if none
+	last  uint32 // the highest message that came, 0 if none; see answered
 	seen  uint32 // bit b says that message last-b came
 }
 
 // unanswered is the base of a subscription that is owed nothing yet.
 const unanswered = 1<<32 - 1
+
+// grace is how soon after a subscription without an answer the server may have published and not thought of it yet.
+const grace = time.Second
 
 // lateTroubles is how many examples of late deliveries a worker keeps.
 const lateTroubles = 10
@@ -118,7 +121,7 @@ func (w *worker) answered(slot int32, late bool) {
 		s := &subs[j]
 		s.base = l.tape.count(s.topic)
 		if late && s.base > 0 {
-			s.base = unanswered
+			s.base, s.last = unanswered, w.tenths() // Subtle: the time, until the first message comes
 			continue
 		}
 		if c.role.owed() {
@@ -348,6 +351,27 @@ func (l *ledger) turnEnds(now int64) {
 		b.Last = now
 	}
 	l.touched = l.touched[:0]
+}
+
+// silent returns how many subscriptions of a server without answers brought nothing, though there was something well
+// after them.
+func (l *ledger) silent(w *worker) (n int) {
+	if w.fleet.acks {
+		return 0
+	}
+	now := w.fleet.now()
+	for slot := range w.clients {
+		if c := &w.clients[slot]; c.state != stateOpen || !c.role.owed() {
+			continue
+		}
+		for _, s := range l.of(int32(slot)) {
+			since := now - int64(w.tenths()-s.last)*int64(tenth)
+			if s.base == unanswered && l.tape.newest[s.topic].Load() > since+int64(grace) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // behind returns how many deliveries are owed and have not come.

@@ -64,6 +64,7 @@ type partSample struct {
 	Special    int   // slow and half-open clients
 
 	Behind                              int64 // deliveries that are owed
+	Silent                              int   // subscriptions that brought nothing, of a server that does not answer them
 	Corrupted, Misrouted, Late, Unknown uint64
 	Deliveries                          topicLedger // of all topics
 	Topics                              []topicLedger
@@ -214,7 +215,7 @@ func (w *worker) sample(topics bool) partSample {
 	if l == nil {
 		return s
 	}
-	s.Behind = l.behind()
+	s.Behind, s.Silent = l.behind(), l.silent(w)
 	s.Corrupted, s.Misrouted, s.Late, s.Unknown = l.corrupted, l.misrouted, l.late, l.unknown
 	s.Latency = drainCounts(l.latency)
 	s.Troubles = append([]trouble(nil), l.troubles...)
@@ -244,6 +245,7 @@ func (s *partSample) add(o *partSample) {
 	s.Dismissed += o.Dismissed
 	s.Special += o.Special
 	s.Behind += o.Behind
+	s.Silent += o.Silent
 	s.Corrupted += o.Corrupted
 	s.Misrouted += o.Misrouted
 	s.Late += o.Late

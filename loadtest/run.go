@@ -350,6 +350,7 @@ func (r *Run) source() Source {
 			run: r.id, topic: uint32(k), seq: r.tape.next(k), number: number,
 			at: mono + int64(due.Sub(wall)),
 		}
+		r.tape.newest[k].Store(t.at)
 		number++
 		return subjects[k], appendTick(dst, t, p.Payload)
 	}

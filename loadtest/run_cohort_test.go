@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"tickcast/wsproto"
 )
 
@@ -144,5 +146,53 @@ func TestRunTellsStormsApart(t *testing.T) {
 		if c := r.Cohorts[0]; !strings.HasSuffix(c.Note, tt.want) || c.Seconds > 0 != tt.took || c.Seconds < 0 {
 			t.Errorf("cohort %+v, want %q; reasons %q", c, tt.want, r.Reasons)
 		}
+	}
+}
+
+// Of a server that does not answer subscriptions, those that it forgot while messages flowed are found out.
+func TestRunFindsSilence(t *testing.T) {
+	const conns = 10
+	natsURL := startNATS(t, -1).ClientURL()
+	nc, err := nats.Connect(natsURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	served := make(chan *net.TCPConn, 1) // the only client that gets something
+	var client *net.TCPConn
+	if _, err := nc.Subscribe("load.A", func(m *nats.Msg) {
+		if client == nil {
+			client = <-served
+		}
+		client.Write(wsproto.AppendFrame(nil, wsproto.OpText, m.Data))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	url := serveRaw(t, func(c *net.TCPConn, key []byte) {
+		c.Write(upgrade(key))
+		readMessage(c)
+		select {
+		case served <- c:
+		default:
+		}
+		drain(c)
+	})
+	run, err := NewRun(testContext(t), Plan{
+		Fleet: FleetConfig{URL: url, Conns: conns, Topics: []string{"load.A"}, Subscribe: "hello", Ramp: 50},
+		Hold:  grace + 300*time.Millisecond, Settle: 200 * time.Millisecond, Lossless: true,
+		Publish: PublishPlan{URL: natsURL, Rate: 200, Payload: 128, Early: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := run.Do(testContext(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(r.Reasons, "; "); !strings.HasSuffix(got, " subscriptions brought nothing") {
+		t.Errorf("clean %v, reasons %q, deliveries %+v", r.Clean, r.Reasons, r.Deliveries)
 	}
 }

@@ -372,7 +372,7 @@ func (r *Run) settle(ctx context.Context) error {
 	err := r.watch(ctx, "settling", 0, func(s *runSample) bool {
 		r.lookForStorm(s)
 		t := &s.sum.Totals
-		owed := s.sum.Behind > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns ||
+		owed := s.sum.Behind > 0 || s.sum.Silent > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns ||
 			t.Left > 0 && t.Subscribed < t.Open || r.calmed < len(r.stormAt)
 		return !owed || progress.stuck(int64(t.Data)+int64(t.Reopened)+int64(t.Subscribed), r.patience())
 	})

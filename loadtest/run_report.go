@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -202,9 +203,10 @@ func (r *Run) judge(s *runSample) {
 	bad(uint64(c.Lost), "connections lost: "+t.FaultList())
 	bad(uint64(max(0, t.Left-t.Reopened)), "clients did not come back")
 	if r.serverGone != nil {
-		p.Reasons = append(p.Reasons, "a server's process is gone: "+r.serverGone.Error())
+		p.Reasons = append(p.Reasons, "a server's process is gone: "+strings.ReplaceAll(r.serverGone.Error(), "\n", ", "))
 	}
 	bad(uint64(max(0, t.Open-t.Subscribed-unacked)), "clients that came back were not subscribed again")
+	bad(uint64(s.sum.Silent), "subscriptions brought nothing")
 	bad(d.Missing, "deliveries missing")
 	bad(d.Doubled, "deliveries doubled")
 	bad(d.OutOfOrder, "deliveries out of order")

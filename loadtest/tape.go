@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tape is how many messages have been published on each topic so far. It lies in memory that the processes of a run
-// share: the publisher adds to it, and each client looks at it when its subscription is answered, since from there on
-// it is owed every message.
+// A tape is how many messages have been published on each topic so far, and when the newest was due. It lies in memory
+// that the processes of a run share: the publisher adds to it, and each client looks at it when its subscription is
+// answered, since from there on it is owed every message.
 //
 // Subtle: a message is counted before it is published. One that is published after a server's answer was counted
 // after it as well, so a client that looks when the answer comes never expects too little; and what it takes for
@@ -19,6 +19,7 @@ import (
 type tape struct {
 	file   *os.File
 	mapped []byte
+	newest []atomic.Int64 // when the newest message of each topic was to be sent, CLOCK_MONOTONIC
 	counts []atomic.Uint32
 }
 
@@ -43,11 +44,15 @@ func openTape(f *os.File, topics int) (*tape, error) {
 		f.Close()
 		return nil, fmt.Errorf("loadtest: shared memory: %w", err)
 	}
-	counts := unsafe.Slice((*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(b))), max(topics, 1))
-	return &tape{f, b, counts}, nil
+	n := max(topics, 1)
+	newest := unsafe.Slice((*atomic.Int64)(unsafe.Pointer(unsafe.SliceData(b))), n)
+	counts := unsafe.Slice((*atomic.Uint32)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), n*sizeOfTime)), n)
+	return &tape{f, b, newest, counts}, nil
 }
 
-func tapeSize(topics int) int64 { return int64(max(topics, 1)) * int64(unsafe.Sizeof(uint32(0))) }
+const sizeOfTime, sizeOfCount = 8, 4
+
+func tapeSize(topics int) int64 { return int64(max(topics, 1)) * (sizeOfTime + sizeOfCount) }
 
 // next counts a message of a topic that is about to be published, and returns its number, from 1 on.
 func (t *tape) next(topic int) uint32 { return t.counts[topic].Add(1) }
