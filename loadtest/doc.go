@@ -25,6 +25,10 @@
 // misrouted. What is owed and has not come when the run ends is missing. Of a topic whose contract lets a newer message
 // replace older ones, what was skipped is conflated, but none may go back, and the newest has to come.
 //
+// Of a server that does not answer subscriptions, a client is owed all if none had been published when it subscribed, else
+// what follows the first message that comes to it. If none does, though one was due more than a second after it
+// subscribed, the run is not clean.
+//
 // Latency counts from the intended time of sending, which is in the tick, to when the client has read it. A stall, of the
 // server or of the load tester itself, therefore delays all that was due meanwhile, and all of it is in the histogram.
 //

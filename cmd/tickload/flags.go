@@ -83,7 +83,7 @@ Cohorts, as shares of the connections such as 1% or 0.01
   -half-open SHARE    neither read nor answer pings
   -churn N            connections a second that leave and come back, also as 100/s
   -storm LIST         SHARE@DURATION: so many leave at once, so long into the publishing
-                      phase, and come back; as in 100%@30s
+                      phase, within -hold, and come back; as in 100%@5s
 
 Report
   -pid LIST           processes of the servers; without it those that listen at -url
