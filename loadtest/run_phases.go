@@ -270,12 +270,12 @@ func (r *Run) publish(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.churn(r.plan.Churn); err != nil {
-		return err
-	}
 	limited := r.plan.Publish.URL != "" && r.plan.Publish.Messages > 0
 	if done, _ := r.publisherDone(); done && r.plan.Hold == 0 && len(r.storms) == 0 && limited {
 		return nil
+	}
+	if err := r.churn(r.plan.Churn); err != nil {
+		return err
 	}
 	begun := time.Now()
 	var failed error
@@ -374,7 +374,7 @@ func (r *Run) settle(ctx context.Context) error {
 		t := &s.sum.Totals
 		owed := s.sum.Behind > 0 || s.sum.Silent > 0 || t.Reopened < t.Left && t.Open+t.Failed+t.Lost+t.Dismissed < t.Conns ||
 			t.Left > 0 && t.Subscribed < t.Open || r.calmed < len(r.stormAt)
-		return !owed || progress.stuck(int64(t.Data)+int64(t.Reopened)+int64(t.Subscribed), r.patience())
+		return !owed || progress.stuck(int64(s.sum.Deliveries.Received)+int64(t.Reopened)+int64(t.Subscribed), r.patience())
 	})
 	r.report.Server.PublishCPU = (r.last.cpu - r.publishFrom.cpu).Seconds()
 	return err

@@ -213,7 +213,7 @@ func (r *Run) judge(s *runSample) {
 	bad(d.Corrupted, "deliveries corrupted")
 	bad(d.Misrouted, "deliveries to clients that had not subscribed")
 	bad(d.Late, fmt.Sprintf("deliveries later than %v", r.plan.MaxLatency))
-	if r.publisher != nil && p.Publisher.Sent+p.Publisher.Failed+p.Publisher.Skipped == 0 {
+	if r.plan.Publish.URL != "" && p.Publisher.Sent+p.Publisher.Failed+p.Publisher.Skipped == 0 {
 		p.Reasons = append(p.Reasons, "nothing was published")
 	}
 	bad(p.Publisher.Failed, "messages not taken by NATS")
