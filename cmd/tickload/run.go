@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"tickcast/loadtest"
 	"tickcast/loadtest/report"
 )
@@ -71,19 +69,9 @@ func load(ctx context.Context, o options, stderr io.Writer) (*loadtest.Report, e
 		return run.Do(ctx, nil)
 	}
 	f, isFile := stderr.(*os.File)
-	live := report.NewLive(stderr, isFile && report.IsTerminal(f), func() int { return width(f) })
+	live := report.NewLive(stderr, isFile && report.IsTerminal(f), func() int { return report.TerminalWidth(f) })
 	defer live.End()
 	return run.Do(ctx, live.Show)
-}
-
-// width returns the columns of a terminal, 80 if it does not say.
-func width(f *os.File) int {
-	if f != nil {
-		if w, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && w.Col > 0 {
-			return int(w.Col)
-		}
-	}
-	return 80
 }
 
 // fixes returns what to do about shortages.
