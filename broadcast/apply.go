@@ -1,22 +1,21 @@
 package broadcast
 
 import (
-	"cmp"
 	"errors"
-	"math"
 	"slices"
 	"strconv"
 	"time"
 
-	"tickcast/wsproto"
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
 )
 
 // Apply carries out one message of the client in slot and answers it.
 func (s *Shard) Apply(slot uint32, message []byte) {
-	if !s.commanded(slot) {
+	if !s.beginCommand(slot) {
 		return
 	}
-	c, err := ParseCommand(message)
+	c, err := wire.ParseCommand(message)
 	if err == nil {
 		err = s.apply(slot, c)
 	}
@@ -26,39 +25,37 @@ func (s *Shard) Apply(slot uint32, message []byte) {
 }
 
 // Subscribe is the command sub for topics that came with the request's address; after may be empty.
-func (s *Shard) Subscribe(slot uint32, topics []string, after, rate string) {
-	if !s.commanded(slot) {
+func (s *Shard) Subscribe(slot uint32, names []string, after, rate string) {
+	if !s.beginCommand(slot) {
 		return
 	}
-	c := Command{Op: "sub", Topics: topics, After: after, Rate: rate}
+	c := wire.Command{Op: "sub", Topics: names, After: wire.After{Cursor: after}, Rate: rate}
 	if err := s.apply(slot, &c); err != nil {
 		s.fail(slot, &c, err)
 	}
 }
 
-// commanded begins a command of the client in slot: what has been gathered for it goes before the answer. It reports false if
+// beginCommand writes the messages that were gathered for the client in slot, which go before the answer. It reports false if
 // that ended the client.
-func (s *Shard) commanded(slot uint32) bool {
-	s.check()
+func (s *Shard) beginCommand(slot uint32) bool {
+	s.checkOwner()
 	s.stats.commands.Add(1)
+	s.finishRun(slot)
 	s.flush(slot)
-	return s.subs.at(slot).flags&flagJoined != 0
+	return s.subs.At(slot).joined()
 }
 
-func (s *Shard) fail(slot uint32, c *Command, err error) {
+// fail answers a command with an error. A backlog does not hold an answer back: the outlet bounds it.
+func (s *Shard) fail(slot uint32, c *wire.Command, err error) {
 	s.stats.errors.Add(1)
-	var e *CommandError
+	var e *wire.Error
 	if !errors.As(err, &e) {
-		e = &CommandError{CodeInternal, "internal error"}
-		s.hub.log.Error("command failed", "op", c.Op, "err", err)
+		s.cfg.Log.Error("command failed", "op", c.Op, "err", err)
 	}
-	s.answer(slot, errFrame(c.ID, e))
+	s.write(slot, wire.ErrFrame(c.ID, wire.ErrorOf(err)))
 }
 
-// answer writes a control message to the client in slot. It is not held back by a backlog: the outlet bounds it.
-func (s *Shard) answer(slot uint32, frame []byte) { s.write(slot, frame) }
-
-func (s *Shard) apply(slot uint32, c *Command) error {
+func (s *Shard) apply(slot uint32, c *wire.Command) error {
 	switch c.Op {
 	case "sub":
 		return s.applySub(slot, c)
@@ -69,316 +66,254 @@ func (s *Shard) apply(slot uint32, c *Command) error {
 	case "pub":
 		return s.applyPub(slot, c)
 	case "ping":
-		s.answer(slot, pongFrame(c.ID, time.Now()))
+		s.write(slot, wire.Pong(c.ID, time.Now()))
 		return nil
 	case "auth":
-		return &CommandError{CodeNotAvailable, "not available: this server asks for no token"}
+		return s.applyAuth(slot, c)
 	default:
-		return &CommandError{CodeUnknownOp, "unknown op " + quoted(c.Op)}
+		return &wire.Error{Code: wire.CodeUnknownOp, Reason: "unknown op " + wire.Quoted(c.Op)}
 	}
 }
 
-// A subscription is what a client asked for with sub, on its way.
-type subscription struct {
-	c    *Command
-	rate time.Duration
-	from *cursor // nil = it comes without one
-
-	asked map[string]bool // topics of which a stream was asked what came after from
-
-	ack    ack
-	fresh  []*filter  // whose snapshots are due
-	replay []*Message // what the client has missed, due after the answer
-}
-
-// applySub subscribes to each topic on its own: some may fail. The answer comes before the first snapshot.
-func (s *Shard) applySub(slot uint32, c *Command) error {
-	if err := s.checkTopics(c); err != nil {
-		return err
-	}
-	a := subscription{c: c}
-	if c.Rate != "" {
-		var err error
-		if a.rate, err = time.ParseDuration(c.Rate); err != nil || a.rate < 0 {
-			return &CommandError{CodeNoSuchTier, "no such rate tier: " + quoted(c.Rate)}
-		}
-	}
-	if c.After != "" {
-		from, err := parseCursor(c.After)
-		if err != nil {
-			return err
-		}
-		a.from = &from
-	}
-	if waits, err := s.park(slot, &a); waits || err != nil {
-		return err
-	}
-	s.take(slot, &a)
-	return nil
-}
-
-// take subscribes to a's topics.
-func (s *Shard) take(slot uint32, a *subscription) {
-	sub := s.subs.at(slot)
-	s.owed = s.owed[:0]
-	sub.expect(min(len(a.c.Topics), s.hub.cfg.MaxTopicsPerConnection))
-	for _, name := range a.c.Topics {
-		f, added, err := s.trySubscribe(slot, sub, name, a.rate)
-		if err != nil {
-			a.ack.fail(name, err)
-			continue
-		}
-		if b := sub.backlog; !added && a.from != nil && b != nil && len(b.queue) > 0 { // it would get them out of order, and once more each time
-			a.ack.fail(name, &CommandError{CodeTooMany, "too many requests: earlier messages still wait"})
-			continue
-		}
-		s.resume(slot, a, f, added)
-	}
-	sub.fit()
-	s.stats.errors.Add(uint64(len(a.ack.Errors)))
-	if sub.codec == CodecRaw {
-		s.answerRaw(slot, a)
-	} else {
-		s.answer(slot, a.ack.frame(a.c.ID))
-	}
-	s.catchUp(slot, a)
-}
-
-// resume notes in a what the client in slot is due for f: what it missed, a snapshot, or nothing.
-func (s *Shard) resume(slot uint32, a *subscription, f *filter, added bool) {
-	entry := s.ackTopic(f)
-	recovered := false
-	if a.from != nil {
-		var missed []*Message
-		if missed, recovered = s.missed(f, a.from); recovered {
-			a.replay = append(a.replay, missed...)
-			for _, t := range f.matched() {
-				s.skip(s.subs.at(slot), t)
-				s.has(slot, t)
-			}
-		}
-		told := recovered // a variable of its own, which is on the heap only where there is a cursor
-		entry.Recovered = &told
-	}
-	a.ack.Topics = append(a.ack.Topics, entry)
-	if (added || a.from != nil) && !recovered {
-		a.fresh = append(a.fresh, f)
-	}
-}
-
-// commandTopics is how many topics one command may name at least; more where a connection may hold more. The answer
+// commandTopics is the number of topics that one command may name at least; more where a connection may hold more. The answer
 // names each of them. Chosen by us.
 const commandTopics = 1024
 
 // checkTopics refuses a command with no topics or too many.
-func (s *Shard) checkTopics(c *Command) error {
+func (s *Shard) checkTopics(c *wire.Command) error {
 	if len(c.Topics) == 0 {
-		return badRequest("%s needs topics", c.Op)
+		return wire.BadRequest("%s needs topics", c.Op)
 	}
-	if most := max(commandTopics, s.hub.cfg.MaxTopicsPerConnection); len(c.Topics) > most {
-		return &CommandError{CodeLimit, "limit exceeded: more than " + strconv.Itoa(most) + " topics in one command"}
+	if most := max(commandTopics, s.cfg.MaxTopicsPerConnection); len(c.Topics) > most {
+		return &wire.Error{Code: wire.CodeLimit, Reason: "limit exceeded: more than " + strconv.Itoa(most) + " topics in one command"}
 	}
 	return nil
 }
 
-// permitted checks whether sub may subscribe to name at a rate, and returns the tier of that.
-func (s *Shard) permitted(sub *subscriber, name string, rate time.Duration) (tier uint8, err error) {
-	cfg := &s.hub.cfg
-	if err := CheckTopic(name, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
-		return 0, topicError(err)
-	}
-	if !coveredBy(cfg.Subscribe, name) {
-		return 0, &CommandError{CodeDenied, "permission denied"}
-	}
-	return s.classRules(sub, name, rate)
-}
-
-// trySubscribe checks name and subscribes to it.
-func (s *Shard) trySubscribe(slot uint32, sub *subscriber, name string, rate time.Duration) (*filter, bool, error) {
-	tier, err := s.permitted(sub, name, rate)
-	if err != nil {
-		return nil, false, err
-	}
-	f, added, err := s.subscribe(slot, sub, name, tier)
-	switch {
-	case errors.Is(err, errTooManyMatches):
-		return nil, false, &CommandError{CodeTooMany, "too many requests: " + err.Error()}
-	case err != nil:
-		return nil, false, &CommandError{CodeLimit, "limit exceeded: " + err.Error()}
-	}
-	return f, added, nil
-}
-
-// topicError makes a client's answer of an error of CheckTopic's.
-func topicError(err error) error {
-	if errors.Is(err, errTopicReserved) {
-		return &CommandError{CodeDenied, "permission denied: " + err.Error()}
-	}
-	return badRequest("%v", err)
-}
-
-// classRules checks what the classes of the topics under name say about a subscription, and returns the tier of its rate.
-func (s *Shard) classRules(sub *subscriber, name string, rate time.Duration) (tier uint8, err error) {
-	c := s.hub.classOver(name)
-	if c == nil { // a pattern over several classes
-		if rate != 0 {
-			return 0, &CommandError{CodeNoSuchTier, "no such rate tier for all topics under it"}
-		}
-		return 0, nil
-	}
-	if c.mapped && CheckTopic(c.sourceOf(name), math.MaxInt, math.MaxInt) != nil { // it must not lead into NATS's own subjects
-		return 0, &CommandError{CodeDenied, "permission denied: it stands for a reserved subject"}
-	}
-	if c.Private {
-		return 0, &CommandError{CodeUnauthorized, "unauthorized"}
-	}
-	if c.Payload == PayloadBinary && sub.codec == CodecJSON {
-		return 0, &CommandError{CodeCodec, "the payload is binary: ask for tickcast.v1.bin or tickcast.v1.raw"}
-	}
-	tier, ok := s.hub.tier(c, rate)
-	if !ok {
-		return 0, &CommandError{CodeNoSuchTier, "no such rate tier: " + rate.String()}
-	}
-	return tier, nil
-}
-
-// answerRaw ends a client of CodecRaw whose one topic was refused: it reads nothing but payloads.
-func (s *Shard) answerRaw(slot uint32, a *subscription) {
-	if len(a.ack.Errors) > 0 {
-		s.out.Close(slot, wsproto.StatusPolicyViolation, a.ack.Errors[0].Msg)
-	}
-}
-
-// catchUp sends the client in slot what it has missed, or the newest message of every topic that it has not been sent yet.
-func (s *Shard) catchUp(slot uint32, a *subscription) {
-	sub := s.subs.at(slot)
-	if sub.flags&flagJoined == 0 || len(a.fresh)+len(a.replay)+len(s.owed) == 0 { // the answer may have ended it
-		return
-	}
-	b, behind := sub.backlog, sub.backlog != nil
-	if !behind {
-		b = s.spareBacklog()
-	}
-	slices.SortFunc(a.replay, func(x, y *Message) int { return cmp.Compare(x.seq, y.seq) }) // of several topics
-	for _, m := range slices.CompactFunc(a.replay, func(x, y *Message) bool { return x == y }) {
-		b.replay(s, m, dirtUpdate)
-	}
-	for _, t := range s.owed {
-		b.dirty.mark(t.topic.id, dirtUpdate)
-		s.skip(sub, t)
-	}
-	for _, f := range a.fresh {
-		for _, t := range f.matched() {
-			s.oweSnapshot(slot, sub, b, t)
-		}
-	}
-	s.owed = clearOf(s.owed)
-	if !behind && (b.dirty.len() > 0 || len(b.queue) > 0) {
-		s.spare, sub.backlog = nil, b
-		s.Writable(slot) // the socket is empty: it takes them at once, or what it can
-	}
-	if most := int64(s.hub.cfg.MemoryBudget); most > 0 && s.hub.queued.Load() > most {
-		s.shed()
-	}
-}
-
-func (s *Shard) applyUnsub(slot uint32, c *Command) error {
+// applySub subscribes to each topic on its own: some may fail.
+func (s *Shard) applySub(slot uint32, c *wire.Command) error {
 	if err := s.checkTopics(c); err != nil {
 		return err
 	}
-	sub := s.subs.at(slot)
-	var a ack
-	for _, name := range c.Topics {
-		if waited := s.cancelParked(slot, name); s.unsubscribe(slot, sub, name) || waited {
-			a.Topics = append(a.Topics, ackTopic{Topic: name})
+	a, err := newSubCommand(s.hub, c)
+	if err != nil {
+		return err
+	}
+	a.placed = s.subs.At(slot).codec >= wire.WebSockets
+	waits, err := s.park(slot, a)
+	if !waits && err == nil {
+		s.begin(slot, a)
+	}
+	return err
+}
+
+// begin carries out a command, at once or in shares.
+func (s *Shard) begin(slot uint32, a *subCommand) {
+	if s.isLong(a) {
+		s.startRun(slot, a)
+	} else {
+		s.carryOutInOrder(slot, a)
+	}
+}
+
+// park parks a command if a stream must be asked first. It reports false if the command can go on.
+func (s *Shard) park(slot uint32, a *subCommand) (waits bool, err error) {
+	if !s.hub.Streams() {
+		return false, nil
+	}
+	var waiter *topics.Waiter
+	full := s.parksTooMany(slot)
+	for _, name := range s.withinRoom(slot, a) {
+		if !s.hub.MayAwait(name) {
+			continue
+		}
+		if full != nil { // before a stream is asked: a refusal must cost nothing
+			return false, full
+		}
+		if waiter == nil {
+			waiter = topics.NewWaiter(s.index)
+		}
+		if q := s.hub.Await(name, a.after(name), a.asked[name], waiter); q != 0 {
+			a.noteAsked(name, q)
+			waits = true
+		}
+	}
+	if !waits {
+		return false, nil
+	}
+	if a.resumes() { // its other topics wait too
+		s.hub.Hold(a.c.Topics, waiter)
+	}
+	if a.until == 0 {
+		a.until = s.hub.Now() + int64(parkedPatience)
+	}
+	s.subs.At(slot).flags |= flagSubscribed // it has asked in time
+	s.parked.add(&parkedCommand{slot: slot, cmd: a, waiter: waiter, until: a.until})
+	s.alarm.set(a.until)
+	return true, nil
+}
+
+// parksTooMany returns the refusal of a command of a client with too many parked ones, or nil.
+func (s *Shard) parksTooMany(slot uint32) error {
+	if commands, _ := s.parked.count(slot); commands >= max(mostParked, s.cfg.MaxTopicsPerConnection) {
+		return &wire.Error{Code: wire.CodeTooMany, Reason: "too many requests: earlier ones wait for the stream"}
+	}
+	return nil
+}
+
+// withinRoom returns the topics of a command that will not be refused: the others must not cost anything.
+func (s *Shard) withinRoom(slot uint32, a *subCommand) (names []string) {
+	sub := s.subs.At(slot)
+	_, waiting := s.parked.count(slot)
+	room := s.cfg.MaxTopicsPerConnection - int(sub.n) - waiting
+	for _, name := range a.c.Topics {
+		if _, held := s.filters.findName(sub, name); !held {
+			if room--; room < 0 {
+				continue
+			}
+		}
+		if _, err := s.permit(slot, sub, name, a.rate); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// carryOutInOrder carries out a command at a place in the stream of messages: its topics begin where the shard is with all
+// others, so that the order over lossless topics holds and nothing at or before a cursor comes. Messages that the hub has
+// posted already go first. Meanwhile the filters of the command exist without its client.
+func (s *Shard) carryOutInOrder(slot uint32, a *subCommand) {
+	var pinned []*filter
+	if s.needsOrder(a) {
+		for _, name := range s.withinRoom(slot, a) {
+			if a.fails[name] != nil {
+				continue
+			}
+			if f := s.pinName(slot, name, a.rate); f != nil { // else the answer tells
+				pinned = append(pinned, f)
+				if err := s.filters.complete(f); err != nil {
+					a.refuse(name, limitError(err))
+				}
+			}
+		}
+		if s.inbox.len() > 0 || !s.mailbox.Empty() {
+			s.subs.At(slot).flags |= flagSubscribed
+			for _, name := range a.c.Topics {
+				if from := a.after(name); from != nil && !s.hub.Reached(name, *from) {
+					a.noteAhead(name)
+				}
+			}
+			s.parked.add(&parkedCommand{slot: slot, cmd: a, mark: s.hub.Mark(s.index), pinned: pinned})
+			return
+		}
+	}
+	s.carryOut(slot, a)
+	s.unpin(pinned)
+}
+
+// pinName makes the filter of a name at a rate for the client in slot, which does not hold it yet, and pins it. The result is nil
+// if that is refused.
+func (s *Shard) pinName(slot uint32, name string, rate time.Duration) *filter {
+	tier, err := s.permit(slot, s.subs.At(slot), name, rate)
+	if err != nil || s.filters.find(filterName{name, tier}) == nil && !s.pace.take(slot, s.hub.Now()) {
+		return nil
+	}
+	f, err := s.filters.pin(filterName{name, tier})
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+// needsOrder reports whether a command comes with a cursor or may name lossless topics, or the client is told cursors of all.
+func (s *Shard) needsOrder(a *subCommand) bool {
+	return a.placed || a.resumes() || s.lossless && slices.ContainsFunc(a.c.Topics, func(name string) bool {
+		c := s.hub.ClassOver(name)
+		return c == nil || c.Mode == topics.ModeAll
+	})
+}
+
+func (s *Shard) unpin(pinned []*filter) {
+	for _, f := range pinned {
+		s.filters.unpin(f)
+	}
+}
+
+// retryParked goes on with a command whose streams have answered, or not within its patience.
+func (s *Shard) retryParked(p *parkedCommand, late bool) {
+	defer s.LookAtClock()
+	s.flush(p.slot)
+	if p.cmd == nil {
+		s.endPub(p, late)
+		return
+	}
+	if s.subs.At(p.slot).joined() {
+		waits := false
+		if late {
+			s.hub.GiveUp(p.waiter)
 		} else {
-			a.fail(name, &CommandError{CodeUnknownTopic, "not subscribed"})
+			waits, _ = s.park(p.slot, p.cmd) // the first answer may show that more must be asked
+		}
+		if !waits {
+			s.begin(p.slot, p.cmd)
 		}
 	}
+	s.hub.Release(p.waiter)
+}
+
+// giveUpParked goes on with the commands that have waited too long for a stream.
+func (s *Shard) giveUpParked(now int64) {
+	for {
+		p, next := s.parked.nextLate(now)
+		if p == nil {
+			if next != 0 {
+				s.alarm.set(next)
+			}
+			return
+		}
+		s.retryParked(p, true)
+	}
+}
+
+// reachMark carries out the command that waited for a mark.
+func (s *Shard) reachMark(mark *topics.Message) {
+	p := s.parked.remove(mark)
+	if p == nil { // its client left
+		return
+	}
+	s.flush(p.slot)
+	if s.subs.At(p.slot).joined() {
+		s.carryOut(p.slot, p.cmd)
+	}
+	s.unpin(p.pinned)
+	s.LookAtClock() // that took long, and there may be many
+}
+
+func (s *Shard) applyUnsub(slot uint32, c *wire.Command) error {
+	if err := s.checkTopics(c); err != nil {
+		return err
+	}
+	waited := s.parked.cancel(slot, c.Topics)
+	if len(c.Topics) > s.cfg.CommandSteps {
+		s.enter(&run{slot: slot, id: c.ID, left: c.Topics, waited: waited})
+		return nil
+	}
+	sub := s.subs.At(slot)
+	if s.filters.indexEntries(sub, len(c.Topics)) {
+		defer s.filters.dropIndex(sub)
+	}
+	var a wire.Ack
+	for _, name := range c.Topics {
+		if s.removeName(slot, sub, name) || waited[name] {
+			a.Topics = append(a.Topics, wire.AckTopic{Topic: name})
+		} else {
+			a.Fail(name, errNotSubscribed)
+		}
+	}
+	s.dropDebts(sub)
 	s.stats.errors.Add(uint64(len(a.Errors)))
-	s.answer(slot, a.frame(c.ID))
+	s.writeAck(slot, &a, c.ID)
 	return nil
 }
 
-func (s *Shard) applyList(slot uint32, c *Command) error {
-	sub := s.subs.at(slot)
-	a := ack{Topics: make([]ackTopic, 0, sub.n)}
-	for k := range sub.n {
-		a.Topics = append(a.Topics, s.ackTopic(s.filters[sub.at(k).filter]))
-	}
-	s.answer(slot, a.frame(c.ID))
-	return nil
-}
-
-func (s *Shard) applyPub(slot uint32, c *Command) error {
-	cfg := &s.hub.cfg
-	if err := checkConcrete(c.Topic, cfg.MaxTopicLength, cfg.MaxTopicTokens); err != nil {
-		return topicError(err)
-	}
-	if !coveredBy(cfg.Publish, c.Topic) {
-		return &CommandError{CodeDenied, "permission denied"}
-	}
-	if len(c.Data) == 0 {
-		return badRequest("pub needs data")
-	}
-	if err := s.hub.send(c.Topic, c.Data); err != nil {
-		return &CommandError{CodeNotAvailable, "not available: " + err.Error()}
-	}
-	s.answer(slot, (&ack{}).frame(c.ID))
-	return nil
-}
-
-// ackTopic describes a subscription to its client.
-func (s *Shard) ackTopic(f *filter) ackTopic {
-	a := ackTopic{Topic: f.name, Mode: ModeLast.String()}
-	if f.tier != 0 {
-		a.Rate = s.hub.rates[f.tier].String()
-	}
-	if t := f.topic; t != nil {
-		a.Mode = t.topic.class.Mode.String()
-		a.Cursor = s.hub.cursor(t.topic.class, t.at)
-	} else if c := s.hub.classOver(f.name); c != nil {
-		a.Mode = c.Mode.String()
-		if c.History > 0 {
-			a.Cursor = s.hub.cursor(c, s.position(f, c))
-		}
-	}
-	return a
-}
-
-// position returns the sequence up to which this shard has delivered the topics of c under a pattern.
-func (s *Shard) position(f *filter, c *class) (seq uint64) {
-	s.hub.mu.Lock()
-	if i := s.hub.interests[f.name]; i != nil && i.since != unknown {
-		seq = i.since
-	}
-	s.hub.mu.Unlock()
-	for _, t := range f.topics {
-		seq = max(seq, t.at)
-	}
-	return seq
-}
-
-// missed returns what a client with a cursor has missed of f's topics, and whether that is all that there was.
-func (s *Shard) missed(f *filter, from *cursor) (list []*Message, whole bool) {
-	h := s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if f.topic == nil {
-		i := h.interests[f.name]
-		if c := h.classOver(f.name); c == nil || from.epoch != h.epochOf(c) || i == nil || i.since > from.seq {
-			return nil, false
-		}
-	}
-	for _, t := range f.matched() {
-		if from.epoch != h.epochOf(t.topic.class) || from.seq < t.topic.birth || t.topic.class.stream == nil && from.seq > h.total {
-			return nil, false
-		}
-		missed, whole := h.missed(t.topic, from.seq, t.at)
-		if !whole {
-			return nil, false
-		}
-		list = append(list, missed...)
-	}
-	return list, true
-}
+var errNotSubscribed = &wire.Error{Code: wire.CodeUnknownTopic, Reason: "not subscribed"}

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
+	"tickcast/broadcast/wire/wiretest"
 	"tickcast/wsproto"
 )
 
@@ -18,7 +21,7 @@ func compressing(minimum int) Config {
 	return cfg
 }
 
-// quotes is a payload of at least n bytes as feeds have them: the same words again and again, and digits.
+// quotes returns a payload of at least n bytes as feeds have them: the same words again and again, and digits.
 func quotes(n int) []byte {
 	b := []byte(`{"quotes":[0`)
 	for i := 0; len(b) < n-2; i++ {
@@ -43,11 +46,11 @@ func inflated(t testing.TB, frame []byte) string {
 // isCompressed reports whether the frame has the bit RSV1.
 func isCompressed(frame []byte) bool { return frame[0]&0x40 != 0 }
 
-// readers has clients with these windows, from slot 0 on, subscribe to px.A.
+// readers subscribes clients with these windows, from slot 0 on, to px.A.
 func readers(s *Shard, windows ...uint8) *recorder {
 	out := newRecorder(s)
 	for slot, bits := range windows {
-		s.Join(uint32(slot), CodecJSON, bits)
+		s.Join(uint32(slot), wire.CodecJSON, bits)
 		s.Subscribe(uint32(slot), []string{"px.A"}, "", "")
 		out.got[uint32(slot)] = nil // the answer
 	}
@@ -57,7 +60,7 @@ func readers(s *Shard, windows ...uint8) *recorder {
 func TestCompressedOnceForAll(t *testing.T) {
 	cfg := compressing(100)
 	cfg.Shards = 2
-	h := NewHub(cfg)
+	h := New(cfg)
 	const subscribers = 50
 	outs := []*recorder{
 		readers(h.Shard(0), slices.Repeat([]uint8{15}, subscribers)...),
@@ -83,8 +86,8 @@ func TestCompressedOnceForAll(t *testing.T) {
 	}
 
 	var snapshots [][]byte
-	for i, s := range h.shards {
-		s.Join(subscribers, CodecJSON, 15)
+	for i, s := range h.list {
+		s.Join(subscribers, wire.CodecJSON, 15)
 		s.Subscribe(subscribers, []string{"px.A"}, "", "")
 		got := outs[i].got[subscribers]
 		if len(got) != 2 || isCompressed(got[0]) || !isCompressed(got[1]) || !strings.Contains(inflated(t, got[1]), `"k":"snap"`) {
@@ -98,7 +101,7 @@ func TestCompressedOnceForAll(t *testing.T) {
 }
 
 func TestCompressedByWindow(t *testing.T) {
-	h := NewHub(compressing(0))
+	h := New(compressing(0))
 	s := h.Shard(0)
 	windows := []uint8{0, 8, 9, 12, 15, 15}
 	out := readers(s, windows...)
@@ -114,7 +117,7 @@ func TestCompressedByWindow(t *testing.T) {
 	same := func(a, b []byte) bool { return &a[0] == &b[0] }
 
 	frames := publish(quotes(3000))
-	plain, err := payloadOf(frames[0])
+	plain, err := wiretest.PayloadOf(frames[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +126,7 @@ func TestCompressedByWindow(t *testing.T) {
 			t.Errorf("a window of %d bits: %d bytes", windows[slot+1], len(f))
 		}
 	}
-	// Of 3,000 bytes a window of 2^12 sees all, as one of 2^15 does.
+	// A window of 2^12 holds all of 3,000 bytes, as one of 2^15 does.
 	if same(frames[1], frames[2]) || same(frames[2], frames[3]) || !same(frames[3], frames[4]) || !same(frames[4], frames[5]) {
 		t.Error("frames are shared by the wrong windows")
 	}
@@ -134,6 +137,11 @@ func TestCompressedByWindow(t *testing.T) {
 	if !isCompressed(frames[1]) || !same(frames[1], frames[5]) {
 		t.Error("what fits into the smallest window was not compressed for all at once")
 	}
+}
+
+// newestOf returns the newest message of a topic in the first shard.
+func newestOf(h *Shards, topic string) *topics.Message {
+	return h.Shard(0).filters.find(filterName{topic, 0}).topic.newest
 }
 
 func TestCompressedOnlyIfItPays(t *testing.T) {
@@ -150,16 +158,16 @@ func TestCompressedOnlyIfItPays(t *testing.T) {
 		{"it makes it longer", 0, []byte("1"), true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := NewHub(compressing(c.minimum))
+			h := New(compressing(c.minimum))
 			out := readers(h.Shard(0), 15, 15)
 			h.Publish("px.A", c.payload)
 			drainAll(h.Shard(0))
-			m := h.topics["px.A"].newest
-			tried := m.frames.Load()
+			m := newestOf(h, "px.A")
+			tried := m.Compressed(wire.CodecJSON, wire.FormUpdate, wsproto.MaxWindowBits).Load()
 			if got := isCompressed(out.got[1][0]); got != c.got || (tried != nil) != c.tried {
 				t.Errorf("compressed: %v, want %v; tried: %v, want %v", got, c.got, tried != nil, c.tried)
 			}
-			if c.tried && !c.got && &(*tried.compressed[CodecJSON][dirtUpdate].Load()[wsproto.MaxWindowBits-wsproto.MinWindowBits].Load())[0] != &m.frame[0] {
+			if c.tried && !c.got && &(*tried)[0] != &m.Frame()[0] {
 				t.Error("the plain frame is not kept as the one to use")
 			}
 		})
@@ -167,15 +175,17 @@ func TestCompressedOnlyIfItPays(t *testing.T) {
 }
 
 func TestNothingIsCompressedForNobody(t *testing.T) {
-	h := NewHub(compressing(0))
+	h := New(compressing(0))
 	out := readers(h.Shard(0), 0, 0)
 	h.Publish("px.A", quotes(300))
 	drainAll(h.Shard(0))
-	if h.topics["px.A"].newest.frames.Load() != nil || isCompressed(out.got[0][0]) {
-		t.Error("compressed though nobody reads it")
+	for bits := uint8(wsproto.MinWindowBits); bits <= wsproto.MaxWindowBits; bits++ {
+		if newestOf(h, "px.A").Compressed(wire.CodecJSON, wire.FormUpdate, bits).Load() != nil || isCompressed(out.got[0][0]) {
+			t.Error("compressed though nobody reads it")
+		}
 	}
 
-	h = NewHub(openConfig()) // a hub without a Deflater
+	h = New(openConfig()) // a hub without a Deflater
 	out = readers(h.Shard(0), 15)
 	h.Publish("px.A", quotes(300))
 	drainAll(h.Shard(0))
@@ -184,9 +194,9 @@ func TestNothingIsCompressedForNobody(t *testing.T) {
 	}
 }
 
-// A client that was behind gets compressed what it is owed. What is about itself stays plain.
+// The backlog of a client is compressed. Messages about the client itself stay plain.
 func TestBacklogIsCompressed(t *testing.T) {
-	h := NewHub(compressing(100))
+	h := New(compressing(100))
 	s := h.Shard(0)
 	out := readers(s, 15)
 	out.room[0] = 0
@@ -203,7 +213,7 @@ func TestBacklogIsCompressed(t *testing.T) {
 	if len(got) != 2 || !isCompressed(got[0]) || !strings.HasPrefix(inflated(t, got[0]), `{"t":"px.A","s":3,"d":`) {
 		t.Fatalf("got %q, want the newest message compressed, and lag", got)
 	}
-	if lag, err := payloadOf(got[1]); err != nil || !bytes.HasPrefix(lag, []byte(`{"op":"lag"`)) {
+	if lag, err := wiretest.PayloadOf(got[1]); err != nil || !bytes.HasPrefix(lag, []byte(`{"op":"lag"`)) {
 		t.Errorf("got %q, %v", lag, err)
 	}
 }
@@ -212,7 +222,7 @@ func TestBacklogIsCompressed(t *testing.T) {
 func TestCompressedByManyLoops(t *testing.T) {
 	cfg := compressing(0)
 	cfg.Shards = 4
-	h := NewHub(cfg)
+	h := New(cfg)
 	const messages = 50
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -248,7 +258,7 @@ func TestCompressedByManyLoops(t *testing.T) {
 func TestNothingIsAllocatedPerCompressedDelivery(t *testing.T) {
 	payload := quotes(1000)
 	allocs := func(subscribers int) float64 {
-		h := NewHub(compressing(0))
+		h := New(compressing(0))
 		s := h.Shard(0)
 		s.out = nullOutlet{readers(s, slices.Repeat([]uint8{15}, subscribers)...)}
 		return testing.AllocsPerRun(50, func() {
@@ -261,7 +271,7 @@ func TestNothingIsAllocatedPerCompressedDelivery(t *testing.T) {
 	}
 }
 
-// One message of 1 KB to 1,000 subscribers, without the sockets' part: what compression adds to it, once and for each.
+// BenchmarkFanout measures one message of 1 KB to 1,000 subscribers, without the sockets' part, and the cost that compression adds.
 func BenchmarkFanout(b *testing.B) {
 	const subscribers = 1000
 	payload := quotes(1000)
@@ -270,7 +280,7 @@ func BenchmarkFanout(b *testing.B) {
 		bits uint8
 	}{{"plain", 0}, {"compressed", 15}} {
 		b.Run(c.name, func(b *testing.B) {
-			h := NewHub(compressing(256))
+			h := New(compressing(256))
 			s := h.Shard(0)
 			s.out = nullOutlet{readers(s, slices.Repeat([]uint8{c.bits}, subscribers)...)}
 			b.ReportAllocs()

@@ -1,84 +1,85 @@
 package broadcast
 
-// A dirtMark says how the newest message of a topic is owed.
-type dirtMark uint8
+import "tickcast/broadcast/wire"
+
+// dirtyFlags stand below the topic's id in an element of dirtySet.list. They name the frames that are owed.
+type dirtyFlags uint32
 
 const (
-	dirtUpdate dirtMark = iota // as an update
-	dirtSnap                   // as a snapshot: the subscription is new
-	dirtState                  // not at all, but whether the topic is stale
-)
+	dirtyUpdate   dirtyFlags = 1 << wire.FormUpdate   // the newest message
+	dirtySnapshot dirtyFlags = 1 << wire.FormSnapshot // the newest message as a snapshot: the subscription is new
+	dirtyState    dirtyFlags = 1 << wire.Forms        // stale or fresh
 
-// Bits of an element of dirtySet.list below the topic's id.
-const (
-	bitUpdate = 1 << iota
-	bitSnap
-	bitState
-	dirtyBits = 3
+	dirtyNewest = dirtyUpdate | dirtySnapshot
+
+	dirtyBits = wire.Forms + 1 // topics.MaxTopicID leaves room for them
 	dirtyMask = 1<<dirtyBits - 1
 )
 
-// maxTopicID is the largest id that a dirtySet can hold.
-const maxTopicID = 1<<(32-dirtyBits) - 1
-
-// A dirtySet is a queue of topics, each at most once: some ten bytes a topic.
+// A dirtySet is a queue of topics, each at most once. It takes about ten bytes a topic.
 type dirtySet struct {
-	list  []uint32 // topic id and bits, in the order of their marks
+	list  []uint32 // topic id and flags, in the order of their marks
 	head  uint32   // index of the first that is still owed
 	table []uint32 // index+1 into list by a hash of the id, open addressing; nil while the list is short
 }
 
-// dirtyScan is how long a list may be to be searched from end to end.
+// dirtyScan is the longest list that is searched from end to end.
 const dirtyScan = 8
 
 func (d *dirtySet) len() int { return len(d.list) - int(d.head) }
 
-// mark notes that something of a topic is owed. It reports whether that replaces an update that was owed before.
-func (d *dirtySet) mark(id uint32, how dirtMark) (replaced bool) {
-	bit := uint32(1) << how
-	if at, ok := d.find(id); ok {
-		had := d.list[at] & (bitUpdate | bitSnap)
+// mark adds a debt of a topic. It reports whether that replaces an update that was owed before.
+func (d *dirtySet) mark(id uint32, flag dirtyFlags) (replaced bool) {
+	if i, ok := d.find(id); ok {
+		newest := dirtyFlags(d.list[i]) & dirtyNewest
 		switch {
-		case how == dirtState || had == 0:
-			d.list[at] |= bit
+		case flag == dirtyState || newest == 0:
+			d.list[i] |= uint32(flag)
 			return false
-		case how == dirtSnap: // the update that is owed will be as new
+		case flag == dirtySnapshot: // the update that is owed will be as new
 			return false
 		default:
 			return true
 		}
 	}
-	d.list = append(d.list, id<<dirtyBits|bit)
+	d.list = append(d.list, id<<dirtyBits|uint32(flag))
 	switch {
 	case d.table == nil && d.len() > dirtyScan, d.table != nil && 4*len(d.list) > 3*len(d.table):
 		d.rebuild()
 	case d.table != nil:
-		d.put(uint32(len(d.list)))
+		d.index(len(d.list) - 1)
 	}
 	return false
 }
 
-// owed reports whether the newest message of a topic is owed.
-func (d *dirtySet) owed(id uint32) bool {
-	at, ok := d.find(id)
-	return ok && d.list[at]&(bitUpdate|bitSnap) != 0
+// owesNewest reports whether the newest message of a topic is owed.
+func (d *dirtySet) owesNewest(id uint32) bool {
+	i, ok := d.find(id)
+	return ok && dirtyFlags(d.list[i])&dirtyNewest != 0
 }
 
-// at returns the i-th of those that are owed.
-func (d *dirtySet) at(i int) (id uint32, bits uint32) {
+// topic returns the i-th topic that is owed.
+func (d *dirtySet) topic(i int) (id uint32, flags dirtyFlags) {
 	v := d.list[int(d.head)+i]
-	return v >> dirtyBits, v & dirtyMask
+	return v >> dirtyBits, dirtyFlags(v & dirtyMask)
 }
 
-// told notes that of the i-th the newest message is not owed any more; whether it is stale still is, if it was.
-func (d *dirtySet) told(i int) {
-	if at := int(d.head) + i; d.list[at]&bitState != 0 {
-		d.list[at] &^= bitUpdate | bitSnap
+// clearNewest removes the debt of the newest message from the i-th topic, which still owes its state.
+func (d *dirtySet) clearNewest(i int) {
+	if i += int(d.head); dirtyFlags(d.list[i])&dirtyState != 0 {
+		d.list[i] &^= uint32(dirtyNewest)
 	}
 }
 
-// pop takes the first n out.
-func (d *dirtySet) pop(n int) {
+// forgetNewest removes the debt of a topic's newest message, if there is one.
+func (d *dirtySet) forgetNewest(id uint32) {
+	if i, ok := d.find(id); ok {
+		d.list[i] &^= uint32(dirtyNewest)
+	}
+}
+
+// removeFirst removes the first n topics.
+func (d *dirtySet) removeFirst(n int) {
 	d.head += uint32(n)
 	switch {
 	case d.len() == 0:
@@ -88,11 +89,11 @@ func (d *dirtySet) pop(n int) {
 	}
 }
 
-// keep takes out those for which f says no.
-func (d *dirtySet) keep(f func(id uint32) bool) {
+// retain removes all topics but those for which keep returns true.
+func (d *dirtySet) retain(keep func(id uint32) bool) {
 	kept := d.list[:0]
 	for _, v := range d.list[d.head:] {
-		if f(v >> dirtyBits) {
+		if keep(v >> dirtyBits) {
 			kept = append(kept, v)
 		}
 	}
@@ -103,7 +104,7 @@ func (d *dirtySet) keep(f func(id uint32) bool) {
 func dirtyHash(id uint32, size int) int { return int(id*0x9E3779B1>>7) & (size - 1) }
 
 // find returns the index of a topic in list.
-func (d *dirtySet) find(id uint32) (at int, ok bool) {
+func (d *dirtySet) find(id uint32) (i int, ok bool) {
 	if d.table == nil {
 		for i := int(d.head); i < len(d.list); i++ {
 			if d.list[i]>>dirtyBits == id {
@@ -120,16 +121,16 @@ func (d *dirtySet) find(id uint32) (at int, ok bool) {
 	return 0, false
 }
 
-// put enters element n-1 of list into the table.
-func (d *dirtySet) put(n uint32) {
-	h := dirtyHash(d.list[n-1]>>dirtyBits, len(d.table))
+// index enters element i of list into the table.
+func (d *dirtySet) index(i int) {
+	h := dirtyHash(d.list[i]>>dirtyBits, len(d.table))
 	for d.table[h] != 0 {
 		h = (h + 1) & (len(d.table) - 1)
 	}
-	d.table[h] = n
+	d.table[h] = uint32(i + 1)
 }
 
-// rebuild drops what has been taken out from list and table.
+// rebuild drops the removed elements from list and table.
 func (d *dirtySet) rebuild() {
 	if d.head > 0 {
 		d.list = append(d.list[:0:0], d.list[d.head:]...)
@@ -145,6 +146,6 @@ func (d *dirtySet) rebuild() {
 	}
 	d.table = make([]uint32, size)
 	for i := range d.list {
-		d.put(uint32(i + 1))
+		d.index(i)
 	}
 }

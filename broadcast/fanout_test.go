@@ -6,15 +6,19 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
+	"tickcast/broadcast/wire/wiretest"
 )
 
 // crowd returns a hub with n subscribers of px.A in shard 0.
-func crowd(n int) (*Hub, *Shard, *recorder) {
-	h := NewHub(openConfig())
+func crowd(n int) (*Shards, *Shard, *recorder) {
+	h := New(openConfig())
 	s := h.Shard(0)
 	out := newRecorder(s)
 	for slot := range uint32(n) {
-		s.Join(slot, CodecJSON, 0)
+		s.Join(slot, wire.CodecJSON, 0)
 		s.Subscribe(slot, []string{"px.A"}, "", "")
 	}
 	drainAll(s)
@@ -38,7 +42,7 @@ func TestFanoutInSlices(t *testing.T) {
 		t.Errorf("%d slices", slices)
 	}
 	for slot := range uint32(subscribers) {
-		if got := out.take(t, slot); len(got) != 1 || got[0] != "px.A 1=1" {
+		if got := out.takeShort(t, slot); len(got) != 1 || got[0] != "px.A 1=1" {
 			t.Fatalf("slot %d got %v", slot, got)
 		}
 	}
@@ -47,17 +51,17 @@ func TestFanoutInSlices(t *testing.T) {
 	}
 }
 
-// A slice ends in time too if there are many messages with few subscribers each.
+// A slice of many messages with few subscribers each ends in time too.
 func TestDrainKeepsItsBudget(t *testing.T) {
 	const cost, budget = 10 * time.Microsecond, 2 * time.Millisecond
 	for _, c := range []struct{ topics, subscribers int }{{2000, 1}, {500, 4}, {1, 2000}} {
 		t.Run(fmt.Sprintf("%d topics of %d", c.topics, c.subscribers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := NewHub(Config{Subscribe: []string{">"}, MaxTopicsPerConnection: c.topics})
+				h := New(Config{Subscribe: []string{">"}, MaxTopicsPerConnection: c.topics})
 				s := h.Shard(0)
 				out := &slowOutlet{recorder: newRecorder(s)}
 				for slot := range uint32(c.subscribers) {
-					s.Join(slot, CodecJSON, 0)
+					s.Join(slot, wire.CodecJSON, 0)
 					for i := range c.topics {
 						s.Subscribe(slot, []string{fmt.Sprintf("px.%d", i)}, "", "")
 					}
@@ -90,7 +94,7 @@ type slowOutlet struct {
 }
 
 func (o *slowOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) {
-	o.writes += len(splitFrames(frames))
+	o.writes += len(wiretest.SplitFrames(frames))
 	time.Sleep(o.cost) // of the bubble's clock
 	return len(frames), true
 }
@@ -126,7 +130,7 @@ func (o *orderOutlet) Write(slot uint32, frames []byte, _ int) (int, bool) {
 	return len(frames), true
 }
 
-// nullOutlet takes everything.
+// nullOutlet takes all frames.
 type nullOutlet struct{ *recorder }
 
 func (nullOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) { return len(frames), true }
@@ -160,7 +164,7 @@ func TestFanoutSerialComesAround(t *testing.T) {
 		drainAll(s)
 	}
 	for slot := range uint32(3) {
-		if got := out.take(t, slot); len(got) != 3 {
+		if got := out.takeShort(t, slot); len(got) != 3 {
 			t.Errorf("slot %d got %v, want 3 messages", slot, got)
 		}
 	}
@@ -169,10 +173,13 @@ func TestFanoutSerialComesAround(t *testing.T) {
 func TestObserveFanoutOncePerMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var observed []float64
-		h := NewHub(Config{Shards: 3, Subscribe: []string{">"}, ObserveFanout: func(s float64) { observed = append(observed, s) }})
+		h := New(Config{
+			Config:    topics.Config{Shards: 3, ObserveFanout: func(s float64) { observed = append(observed, s) }},
+			Subscribe: []string{">"},
+		})
 		for i := range 2 { // the third has no subscriber
 			newRecorder(h.Shard(i))
-			h.Shard(i).Join(0, CodecJSON, 0)
+			h.Shard(i).Join(0, wire.CodecJSON, 0)
 			h.Shard(i).Subscribe(0, []string{"px.A"}, "", "")
 		}
 		h.Publish("px.A", []byte("1"))
@@ -188,8 +195,8 @@ func TestObserveFanoutOncePerMessage(t *testing.T) {
 	})
 }
 
-// Posts wake the loop once, however many there are, and not at all while a drain is due or under way: its own turn comes.
-// Two queued drains would each queue another one.
+// Many posts wake the loop once, and not at all while a drain is due or under way: it will see them. Two queued drains would
+// each queue another one.
 func TestWakesOnce(t *testing.T) {
 	h, s, out := crowd(100)
 	out.wakes.Store(0)
@@ -202,7 +209,7 @@ func TestWakesOnce(t *testing.T) {
 	for more, n := true, 0; more; n++ {
 		if more = s.Drain(0); more && n < 20 {
 			h.Publish("px.A", []byte("1"))
-			h.setStale(!h.stale.Load())
+			h.SetStale(!h.Stale())
 		}
 	}
 	if out.wakes.Load() != 1 {
@@ -217,13 +224,13 @@ func TestWakesOnce(t *testing.T) {
 // A post that comes while a drain is about to end is seen by it, or wakes again.
 func TestNoPostIsForgotten(t *testing.T) {
 	const posts = 30_000
-	h := NewHub(openConfig())
+	h := New(openConfig())
 	s := h.Shard(0)
 	delivered, wakes, done := make(chan struct{}, 1), make(chan struct{}, 2), make(chan struct{})
 	go func() {
 		defer close(done)
 		s.Attach(signalOutlet{delivered: delivered}, func() { wakes <- struct{}{} })
-		s.Join(0, CodecJSON, 0)
+		s.Join(0, wire.CodecJSON, 0)
 		s.Subscribe(0, []string{"px.A"}, "", "")
 		for range wakes {
 			drainAll(s)
@@ -245,23 +252,23 @@ func TestNoPostIsForgotten(t *testing.T) {
 	<-done
 }
 
-// signalOutlet tells of each write.
+// signalOutlet signals each frame.
 type signalOutlet struct {
 	*recorder
 	delivered chan struct{}
 }
 
 func (o signalOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) {
-	for range splitFrames(frames) {
+	for range wiretest.SplitFrames(frames) {
 		o.delivered <- struct{}{}
 	}
 	return len(frames), true
 }
 
-// What is posted before the shard is attached is delivered after it.
+// Messages that are posted before the shard is attached are delivered after it.
 func TestPostsBeforeAttach(t *testing.T) {
-	h := NewHub(openConfig())
-	h.setStale(true)
+	h := New(openConfig())
+	h.SetStale(true)
 	s := h.Shard(0)
 	s.Wake()
 	out := newRecorder(s)
@@ -276,13 +283,13 @@ func TestPostsBeforeAttach(t *testing.T) {
 
 func TestPlacesGiveRoomBack(t *testing.T) {
 	const subscribers = 10_000
-	_, s, _ := crowd(subscribers)
-	f := s.filters[s.names[filterName{"px.A", 0}]]
+	h, s, _ := crowd(subscribers)
+	f := s.filters.find(filterName{"px.A", 0})
 	for slot := range uint32(subscribers - 1) {
 		s.Leave(slot)
 	}
 	if len(f.places) != 1 || cap(f.places) >= 64 {
 		t.Errorf("a filter with %d subscriber has room for %d", len(f.places), cap(f.places))
 	}
-	checkShard(t, s)
+	checkShards(t, h)
 }

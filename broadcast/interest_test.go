@@ -4,18 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
+
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
 )
 
-// scriptedUpstream notes what it is asked for, with the time since its start.
+// scriptedUpstream notes its calls, with the time since its start.
 type scriptedUpstream struct {
 	silentUpstream
 	began time.Time
+	hub   *Shards
+	slow  atomic.Bool // the test calls Hub.Ended
 
 	mu     sync.Mutex
 	calls  []string
@@ -28,8 +36,7 @@ func (u *scriptedUpstream) note(call string) {
 	u.calls = append(u.calls, fmt.Sprintf("%v %s", time.Since(u.began), call))
 }
 
-func (u *scriptedUpstream) subscribe(f *feed) error {
-	name := f.subject
+func (u *scriptedUpstream) Subscribe(name string) error {
 	u.mu.Lock()
 	refused := u.refuse[name] > 0
 	u.refuse[name]--
@@ -48,20 +55,24 @@ func (u *scriptedUpstream) refuseNext(name string, times int) {
 	u.refuse[name] = times
 }
 
-func (u *scriptedUpstream) unsubscribe(f *feed) error {
-	u.note("unsub " + f.subject)
+func (u *scriptedUpstream) Unsubscribe(name string) error {
+	u.note("unsub " + name)
+	if !u.slow.Load() {
+		for u.hub.Ended(name, nil).Again {
+		}
+	}
 	return nil
 }
 
 // upstreamTest runs f in a bubble with a hub of two shards, each with clients 0 and 1, and a linger of 5 seconds.
-func upstreamTest(t *testing.T, f func(t *testing.T, h *Hub, up *scriptedUpstream)) {
+func upstreamTest(t *testing.T, f func(t *testing.T, h *Shards, up *scriptedUpstream)) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Config{Shards: 2, Subscribe: []string{">"}, Linger: 5 * time.Second})
-		up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
+		h := New(Config{Config: topics.Config{Shards: 2, Linger: 5 * time.Second}, Subscribe: []string{">"}})
+		up := &scriptedUpstream{began: time.Now(), hub: h, refuse: make(map[string]int)}
 		for i := range 2 {
 			newRecorder(h.Shard(i))
 			for slot := range uint32(2) {
-				h.Shard(i).Join(slot, CodecJSON, 0)
+				h.Shard(i).Join(slot, wire.CodecJSON, 0)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -74,14 +85,14 @@ func upstreamTest(t *testing.T, f func(t *testing.T, h *Hub, up *scriptedUpstrea
 		f(t, h, up)
 		for i := range 2 {
 			drainAll(h.Shard(i))
-			checkShard(t, h.Shard(i))
 		}
+		checkShards(t, h)
 		cancel()
 		<-done
 	})
 }
 
-// called compares what upstream was asked for since the last look.
+// called compares the calls since the last look.
 func (u *scriptedUpstream) called(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
@@ -93,16 +104,16 @@ func (u *scriptedUpstream) called(t *testing.T, want ...string) {
 	u.calls = nil
 }
 
-func sub(h *Hub, shard int, slot uint32, name string) {
+func sub(h *Shards, shard int, slot uint32, name string) {
 	h.Shard(shard).Subscribe(slot, []string{name}, "", "")
 }
 
-func unsub(h *Hub, shard int, slot uint32, name string) {
+func unsub(h *Shards, shard int, slot uint32, name string) {
 	h.Shard(shard).Apply(slot, fmt.Appendf(nil, `{"op":"unsub","topics":[%q]}`, name))
 }
 
 func TestInterestLingers(t *testing.T) {
-	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+	upstreamTest(t, func(t *testing.T, h *Shards, up *scriptedUpstream) {
 		sub(h, 0, 0, "px.A")
 		sub(h, 0, 1, "px.A")
 		sub(h, 1, 0, "px.A")
@@ -127,15 +138,15 @@ func TestInterestLingers(t *testing.T) {
 }
 
 func TestInterestComesBackWithinTheLinger(t *testing.T) {
-	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+	upstreamTest(t, func(t *testing.T, h *Shards, up *scriptedUpstream) {
 		sub(h, 0, 0, "px.A")
 		up.called(t, "0s sub px.A")
 		unsub(h, 0, 0, "px.A")
 		time.Sleep(4 * time.Second)
-		h.publish("px.A", []byte("1"), "px.A") // nobody's, but the newest
+		h.Deliver("px.A", []byte("1"), "px.A") // without a subscriber, but the newest
 		sub(h, 1, 0, "px.A")
 		out := h.Shard(1).out.(*recorder)
-		if got := out.take(t, 0); len(got) != 2 || got[1] != "px.A 1=1 snap" {
+		if got := out.takeShort(t, 0); len(got) != 2 || got[1] != "px.A 1=1 snap" {
 			t.Errorf("got %v, want the message of the linger as the snapshot", got)
 		}
 		time.Sleep(10 * time.Second)
@@ -153,12 +164,12 @@ func TestInterestComesBackWithinTheLinger(t *testing.T) {
 	})
 }
 
-// Those who come and go before upstream was asked leave nothing behind.
+// Clients that come and go before upstream was asked leave no interest behind.
 func TestInterestShorterThanAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(openConfig()) // linger 0
+		h := New(openConfig()) // linger 0
 		newRecorder(h.Shard(0))
-		h.Shard(0).Join(0, CodecJSON, 0)
+		h.Shard(0).Join(0, wire.CodecJSON, 0)
 		time.Sleep(time.Nanosecond) // the hub's clock is not zero, as it never is
 		for _, name := range []string{"px.A", "px.*"} {
 			sub(h, 0, 0, name)
@@ -177,7 +188,7 @@ func TestInterestShorterThanAsking(t *testing.T) {
 
 // A refused subscription is tried again after a second or so, also while other interests keep coming and going.
 func TestRefusedInterestIsTriedAgain(t *testing.T) {
-	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+	upstreamTest(t, func(t *testing.T, h *Shards, up *scriptedUpstream) {
 		up.refuseNext("px.A", 2)
 		sub(h, 0, 0, "px.A")
 		synctest.Wait()
@@ -195,31 +206,31 @@ func TestRefusedInterestIsTriedAgain(t *testing.T) {
 		synctest.Wait()
 		unsub(h, 0, 0, "px.B")
 		time.Sleep(20 * time.Second)
-		up.called(t, "3s refuse px.B") // nobody wants it any more; there is nothing to unsubscribe from
-		if h.interests["px.B"] != nil {
+		up.called(t, "3s refuse px.B")             // it is unwanted by now, and upstream has no subscription to end
+		if got := h.Stats().Interests; got != 31 { // px.A and the q.*
 			t.Error("a refused interest that nobody wants is left")
 		}
 	})
 }
 
-// deliver has a message come through the subscription source, and returns what slot 0 of shard 0 is sent.
-func deliver(t *testing.T, h *Hub, subject, payload, source string) []string {
+// deliver delivers a message through the subscription source, and returns the messages that slot 0 of shard 0 is sent.
+func deliver(t *testing.T, h *Shards, subject, payload, source string) []string {
 	t.Helper()
-	h.publish(subject, []byte(payload), source)
+	h.Deliver(subject, []byte(payload), source)
 	drainAll(h.Shard(0))
-	return h.Shard(0).out.(*recorder).take(t, 0)
+	return h.Shard(0).out.(*recorder).takeShort(t, 0)
 }
 
-// Overlapping subscriptions bring copies: only those of the one that NATS was asked for first count.
+// Overlapping subscriptions bring copies: only those of the one that NATS was asked for first count, until its end.
 func TestOneCopyCounts(t *testing.T) {
-	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+	upstreamTest(t, func(t *testing.T, h *Shards, up *scriptedUpstream) {
 		out := h.Shard(0).out.(*recorder)
 		sub(h, 0, 0, "px.*")
 		synctest.Wait()
 		sub(h, 0, 0, "px.A")
 		sub(h, 0, 0, ">")
 		synctest.Wait()
-		out.take(t, 0)
+		out.takeShort(t, 0)
 		for _, source := range []string{"px.A", "px.*", ">"} {
 			if got := deliver(t, h, "px.A", "1", source); len(got) == 1 != (source == "px.*") {
 				t.Errorf("copy through %s: got %v", source, got)
@@ -230,17 +241,23 @@ func TestOneCopyCounts(t *testing.T) {
 		}
 		// Its linger keeps px.* the owner; then it is the next one's turn.
 		unsub(h, 0, 0, "px.*")
-		out.take(t, 0)
+		out.takeShort(t, 0)
 		if got := deliver(t, h, "px.A", "2", "px.*"); len(got) != 1 {
 			t.Errorf("got %v through the lingering owner", got)
 		}
-		// A message whose copies come before and after the end of the owner's subscription is not lost between them.
-		if got := deliver(t, h, "px.A", "3", "px.A"); len(got) != 0 {
-			t.Errorf("got %v through the next owner before its turn", got)
-		}
+		// The end has its place among the messages: none is lost there, and none comes twice.
+		up.slow.Store(true)
 		time.Sleep(6 * time.Second)
-		if got := deliver(t, h, "px.A", "3", "px.*"); len(got) != 1 {
-			t.Errorf("got %v through a subscription that has just ended", got)
+		for _, source := range []string{"px.A", "px.*"} {
+			if got := deliver(t, h, "px.A", "3", source); len(got) == 1 != (source == "px.*") {
+				t.Errorf("copy through %s before the end: got %v", source, got)
+			}
+		}
+		if e := h.Ended("px.*", nil); e != (topics.Ending{Ended: true}) {
+			t.Error("it goes on")
+		}
+		if got := deliver(t, h, "px.A", "3", "px.*"); len(got) != 0 {
+			t.Errorf("got %v through a subscription that has ended", got)
 		}
 		if got := deliver(t, h, "px.A", "4", "px.A"); len(got) != 1 {
 			t.Errorf("got %v through the next owner", got)
@@ -248,7 +265,7 @@ func TestOneCopyCounts(t *testing.T) {
 		// Asked for again, the old owner comes after the new one.
 		sub(h, 0, 0, "px.*")
 		synctest.Wait()
-		out.take(t, 0)
+		out.takeShort(t, 0)
 		for _, source := range []string{"px.*", "px.A"} {
 			if got := deliver(t, h, "px.A", "5", source); len(got) == 1 != (source == "px.A") {
 				t.Errorf("copy through %s: got %v", source, got)
@@ -259,13 +276,13 @@ func TestOneCopyCounts(t *testing.T) {
 
 // A subscription that NATS refused at first must not keep those from counting that work.
 func TestRefusedInterestDoesNotOwn(t *testing.T) {
-	upstreamTest(t, func(t *testing.T, h *Hub, up *scriptedUpstream) {
+	upstreamTest(t, func(t *testing.T, h *Shards, up *scriptedUpstream) {
 		up.refuseNext("px.*", 1)
 		sub(h, 0, 0, "px.*")
 		synctest.Wait()
 		sub(h, 0, 0, "px.A")
 		synctest.Wait()
-		h.Shard(0).out.(*recorder).take(t, 0)
+		h.Shard(0).out.(*recorder).takeShort(t, 0)
 		if got := deliver(t, h, "px.A", "1", "px.A"); len(got) != 1 {
 			t.Errorf("got %v while px.* is refused", got)
 		}
@@ -280,25 +297,34 @@ func TestRefusedInterestDoesNotOwn(t *testing.T) {
 	})
 }
 
-// A topic that was wanted for so short a time that nobody looked is asked for when it is wanted again.
-func TestInterestTooShortToBeSeen(t *testing.T) {
-	h := NewHub(Config{Subscribe: []string{">"}, Linger: 5 * time.Second})
-	up := &scriptedUpstream{began: time.Now(), refuse: make(map[string]int)}
-	newRecorder(h.Shard(0))
-	h.Shard(0).Join(0, CodecJSON, 0)
-	look := func() { // as reconcile does
-		changed := h.changed
-		h.changed = nil
-		for _, i := range changed {
-			h.settle(i, up)
+// Nothing keeps a topic whose interest has ended, with its linger.
+func TestEndedTopicsAreLetGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := openConfig()
+		cfg.Linger = time.Second
+		h := New(cfg)
+		s := h.Shard(0)
+		newRecorder(s)
+		defer startRun(h, silentUpstream{})()
+		s.Join(0, wire.CodecJSON, 0)
+		s.Subscribe(0, numberedUnder(100), "", "")
+		drainAll(s)
+		var kept []weak.Pointer[topics.Topic]
+		for _, st := range s.filters.byID {
+			kept = append(kept, weak.Make(st.topic))
 		}
-	}
-	sub(h, 0, 0, "px.A")
-	unsub(h, 0, 0, "px.A")
-	look()
-	sub(h, 0, 0, "px.A") // within the linger
-	look()
-	if len(up.calls) != 1 || !strings.HasSuffix(up.calls[0], "sub px.A") {
-		t.Errorf("upstream was asked for %q", up.calls)
-	}
+		s.Leave(0)
+		drainAll(s)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		runtime.GC()
+		for _, p := range kept {
+			if p.Value() != nil {
+				t.Fatal("a topic is kept")
+			}
+		}
+		if len(kept) != 100 || h.Stats().Topics != 0 {
+			t.Errorf("there were %d topics, %d are left", len(kept), h.Stats().Topics)
+		}
+	})
 }

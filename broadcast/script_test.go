@@ -6,16 +6,21 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
+	"tickcast/broadcast/wire/wiretest"
 	"tickcast/wsproto"
 )
 
-// A script is what happens to two shards, one operation a line:
+// A script holds the operations on two shards, one a line:
 //
 //	J a           client a joins
 //	C a           it leaves
 //	S a px.*      it subscribes
+//	M a px.A,q    it subscribes to several at once, a share of the command for each
 //	A a px.A      it subscribes with the cursor of what it was told last
 //	U a px.*      it unsubscribes
 //	F a           its socket is full: the next write is not taken whole
@@ -24,16 +29,15 @@ import (
 //	P px.A 3      three messages are published
 //	R 0 5         the loop of shard 0 drains, if that is due, for 5 steps: the next operation comes in the middle
 //	N             upstream goes away, or comes back
-//	E             the linger of all interests that nobody wants ends
+//	E             the linger of all interests that no client wants ends
 //
-// Clients a, b and c are of shard 0, d and e of shard 1. What cannot be done does nothing.
+// Clients a, b and c are of shard 0, d and e of shard 1. An impossible operation does nothing.
 type script struct {
-	m      *model
-	t      testing.TB
-	hub    *Hub
-	pipes  []*pipe
-	silent silentUpstream
-	done   []string
+	m     *model
+	t     testing.TB
+	hub   *Shards
+	pipes []*pipe
+	done  []string
 }
 
 // A pipe is the outlet of a shard, and its loop's queue.
@@ -44,20 +48,19 @@ type pipe struct {
 	due    int // drains queued at the loop
 }
 
-// silentUpstream agrees to everything.
-type silentUpstream struct{}
-
-func (silentUpstream) subscribe(*feed) error        { return nil }
-func (silentUpstream) unsubscribe(*feed) error      { return nil }
-func (silentUpstream) publish(string, []byte) error { return nil }
-
 // mostHeld is the scripted clients' limit of subscriptions.
 const mostHeld = 5
 
+// scriptLinger is the linger of the scripts' interests, by the fake clock.
+const scriptLinger = time.Millisecond
+
 func newScript(t testing.TB, mailbox int) *script {
-	s := &script{t: t, hub: NewHub(Config{Shards: 2, Subscribe: []string{">"}, MaxTopicsPerConnection: mostHeld, MailboxMessages: mailbox})}
+	s := &script{t: t, hub: New(Config{
+		Config:    topics.Config{Shards: 2, MailboxMessages: mailbox, Linger: scriptLinger},
+		Subscribe: []string{">"}, MaxTopicsPerConnection: mostHeld, NewTopicsPerSecond: 1 << 30, CommandSteps: 1,
+	})}
 	s.m = &model{
-		t: t, newest: make(map[string]uint64), wanted: make(map[string]bool), sequence: make(map[string]uint64),
+		t: t, newest: make(map[string]uint64), wanted: make(map[string]bool), sequence: make(map[string]uint64), latest: make(map[string]uint64),
 		trace: func() string { return strings.Join(s.done, "\n") }, lossy: mailbox > 0,
 	}
 	for i := range 2 {
@@ -87,7 +90,7 @@ func (p *pipe) Write(slot uint32, frames []byte, _ int) (taken int, ok bool) {
 		p.s.leave(c)
 		return 0, false
 	}
-	for _, f := range splitFrames(frames) {
+	for _, f := range wiretest.SplitFrames(frames) {
 		p.s.m.told(c, f)
 		taken += len(f)
 		if c.blocked = c.blocked || c.full; c.blocked {
@@ -101,7 +104,7 @@ func (p *pipe) Close(slot uint32, code wsproto.StatusCode, reason string) {
 	p.s.m.fatalf("%s was closed with %d %s", p.bySlot[slot].name, code, reason)
 }
 
-// drain is what the loop does when its turn comes.
+// drain is the turn of the loop.
 func (p *pipe) drain(steps uint32, budget time.Duration) {
 	if p.due == 0 {
 		return
@@ -115,8 +118,8 @@ func (p *pipe) drain(steps uint32, budget time.Duration) {
 
 // waiting returns how many messages are on their way to the clients of p.
 func (p *pipe) waiting() int {
-	n := len(p.shard.queue) - p.shard.next + len(p.shard.mailbox.queue) + len(p.shard.mailbox.newest)
-	if p.shard.fanout.m != nil {
+	n := p.shard.inbox.len() + p.shard.mailbox.Len()
+	if p.shard.fanout.underWay() {
 		n++
 	}
 	return n + len(p.shard.batch.bundles)
@@ -133,7 +136,7 @@ func (s *script) join(c *modelClient) {
 	}
 	p.bySlot[slot] = c
 	c.slot, c.joined, c.stale = uint32(slot), true, false
-	for _, f := range p.shard.Join(c.slot, CodecJSON, 0) {
+	for _, f := range p.shard.Join(c.slot, wire.CodecJSON, 0) {
 		s.m.told(c, f)
 	}
 }
@@ -148,47 +151,110 @@ func (s *script) leave(c *modelClient) {
 // subscribe carries out S and A.
 func (s *script) subscribe(c *modelClient, name string, resume bool) {
 	p := s.pipes[c.shard]
-	wasHeld, open := slices.Contains(c.held, name), !c.blocked && !c.full && !c.breaks
-	refused := !wasHeld && len(c.held) == mostHeld
-	command := fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q]}`, name)
-	last, resume := c.last[name], resume && c.last[name].S > 0
-	if resume {
-		command = fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q],"after":"%s:%d"}`, name, *s.hub.epoch.Load(), last.S)
+	last := c.last[name]
+	resume = resume && last.S > 0
+	if cmd := (&subCommand{c: &wire.Command{Topics: []string{name}}}); !resume && p.shard.isLong(cmd) { // it may begin later
+		s.subscribeMany(c, []string{name})
+		return
 	}
-	var due map[string]uint64
-	if !refused {
-		due = s.m.subscribed(c, name)
+	q := &question{
+		name: name, last: last, held: slices.Contains(c.held, name), resume: resume,
+		open: !c.blocked && !c.full && !c.breaks, idle: p.idle(),
+	}
+	q.refused = !q.held && len(c.held) == mostHeld
+	command := fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q]}`, name)
+	if q.resume {
+		command = fmt.Sprintf(`{"op":"sub","id":1,"topics":[%q],"after":"%s:%d"}`, name, epochOf(s.hub), last.S)
+	}
+	if !q.refused {
+		q.due = s.m.subscribed(c, name)
 	}
 	clear(c.snaps)
 	c.spare += uint64(p.waiting()) // it may see these, older as they are than its subscription
-	if !open && !c.breaks {
-		c.spare += uint64(len(due)) // newer messages may replace them before they are sent
+	if !q.open && !c.breaks {
+		c.spare += uint64(len(q.due) + 1) // newer messages may replace them before they are sent
 	}
-	c.acked = ""
+	c.acked, c.question = "", q
 	p.shard.Apply(c.slot, []byte(command))
-	if !c.joined { // it broke
+	if q.waits = c.acked == ""; !q.waits {
+		s.judge(c)
+	}
+}
+
+// subscribeMany carries out M.
+func (s *script) subscribeMany(c *modelClient, names []string) {
+	q := &question{many: names, published: s.m.published, spare: uint64(s.pipes[c.shard].waiting() + len(names) + 1)}
+	for _, name := range names {
+		switch {
+		case slices.Contains(c.held, name) || slices.Contains(q.fresh, name):
+		case len(c.held)+len(q.fresh) == mostHeld:
+			q.refusals++
+		default:
+			q.fresh = append(q.fresh, name)
+		}
+	}
+	c.acked, c.question = "", q
+	s.pipes[c.shard].shard.Apply(c.slot, fmt.Appendf(nil, `{"op":"sub","id":1,"topics":["%s"]}`, strings.Join(names, `","`)))
+}
+
+// noteRaised notes the interests that a command for several topics has raised so far.
+func (s *script) noteRaised(c *modelClient) {
+	for _, name := range c.question.fresh {
+		if s.pipes[c.shard].shard.filters.find(filterName{name: name}) != nil {
+			s.m.wanted[name] = true
+		}
+	}
+}
+
+// A question is a subscription that may wait for its answer.
+type question struct {
+	name                              string
+	last                              told
+	held, refused, resume, open, idle bool
+	waits                             bool
+	due                               map[string]uint64
+
+	many, fresh      []string // with several names: all, and those that the client does not hold yet
+	refusals         int
+	published, spare uint64 // at the time of the command: payloads so far; messages that it may see, older as they are
+}
+
+// judge judges the answer to a subscription, if it is there.
+func (s *script) judge(c *modelClient) {
+	q := c.question
+	if !c.joined || c.acked == "" { // it broke, or has to wait
 		return
 	}
+	c.question = nil
+	if q.many != nil {
+		if strings.Count(c.acked, `"code":106`) != q.refusals || strings.Count(c.acked, `"mode"`) != len(q.many)-q.refusals {
+			s.m.fatalf("%s holds %d, asked for %v and was answered %s", c.name, len(c.held), q.many, c.acked)
+		}
+		clear(c.snaps)
+		return
+	}
+	q.open = q.open && !c.blocked && !c.full && !c.breaks
+	q.idle = q.idle && !q.waits
 	recovered := strings.Contains(c.acked, `"recovered":true`)
 	switch {
-	case refused != strings.Contains(c.acked, `"code":106`) || refused == strings.Contains(c.acked, `"mode"`):
+	case q.refused != strings.Contains(c.acked, `"code":106`) || q.refused == strings.Contains(c.acked, `"mode"`):
 		s.m.fatalf("%s holds %d and was answered %s", c.name, len(c.held), c.acked)
-	case resume && !refused && !recovered && !strings.Contains(c.acked, `"recovered":false`):
+	case q.resume && !q.refused && !recovered && !strings.Contains(c.acked, `"recovered":false`):
 		s.m.fatalf("%s came with a cursor and was answered %s", c.name, c.acked)
-	case recovered && p.idle() && string(last.D) != strconv.FormatUint(s.m.newest[name], 10):
-		s.m.fatalf("%s knows %s, the newest is %d, and it was answered %s", c.name, last.short(), s.m.newest[name], c.acked)
-	case (refused || wasHeld && !resume || recovered || !open) && len(c.snaps) > 0:
+	case recovered && q.idle && string(q.last.D) != strconv.FormatUint(s.m.newest[q.name], 10):
+		s.m.fatalf("%s knows %s, the newest is %d, and it was answered %s", c.name, q.last.Short(), s.m.newest[q.name], c.acked)
+	case (q.refused || q.held && !q.resume || !q.open && !q.waits) && len(c.snaps) > 0:
 		s.m.fatalf("%s got snapshots %v", c.name, c.snaps)
-	case open && wasHeld && resume && !recovered && p.idle() && (len(c.snaps) != 1 || c.snaps[name] != s.m.newest[name]):
-		s.m.fatalf("%s resumed %s, which it held, and got snapshots %v, want %d", c.name, name, c.snaps, s.m.newest[name])
-	case open && !recovered && !wasHeld && p.idle() && fmt.Sprint(c.snaps) != fmt.Sprint(due) && len(c.snaps)+len(due) > 0:
-		s.m.fatalf("%s got snapshots %v, want %v", c.name, c.snaps, due)
+	case q.open && q.resume && (recovered || q.held) && q.idle && (len(c.snaps) != 1 || c.snaps[q.name] != s.m.newest[q.name]):
+		s.m.fatalf("%s resumed %s, and got snapshots %v, want %d", c.name, q.name, c.snaps, s.m.newest[q.name])
+	case q.open && !recovered && !q.held && q.idle && fmt.Sprint(c.snaps) != fmt.Sprint(q.due) && len(c.snaps)+len(q.due) > 0:
+		s.m.fatalf("%s got snapshots %v, want %v", c.name, c.snaps, q.due)
 	}
 	clear(c.snaps)
 }
 
 func (s *script) unsubscribe(c *modelClient, name string) {
-	s.pipes[c.shard].shard.flush(c.slot) // what has been gathered goes before the answer
+	s.pipes[c.shard].shard.flush(c.slot) // gathered messages go before the answer
 	if !c.joined {
 		return
 	}
@@ -203,124 +269,11 @@ func (s *script) unsubscribe(c *modelClient, name string) {
 
 // expire ends the linger of all interests at once.
 func (s *script) expire() {
-	for name, i := range s.hub.interests {
-		if i.wanted == 0 {
-			s.hub.expire(lingerer{i, i.until}, s.silent)
+	time.Sleep(2 * scriptLinger)
+	synctest.Wait()
+	for name := range s.m.wanted {
+		if !slices.ContainsFunc(s.m.clients, func(c *modelClient) bool { return c.joined && slices.Contains(c.held, name) }) {
 			s.m.ended(name)
-		}
-	}
-}
-
-// run carries out one line.
-func (s *script) run(line string) {
-	s.done = append(s.done, line)
-	args := strings.Fields(line)
-	var c *modelClient
-	if len(args) > 1 {
-		if i := slices.IndexFunc(s.m.clients, func(c *modelClient) bool { return c.name == args[1] }); i >= 0 {
-			c = s.m.clients[i]
-		}
-	}
-	switch op := args[0]; {
-	case op == "P":
-		n, _ := strconv.Atoi(args[2])
-		for range n {
-			s.hub.Publish(args[1], []byte(s.m.publish(args[1])))
-		}
-	case op == "R":
-		steps, _ := strconv.Atoi(args[2])
-		p, _ := strconv.Atoi(args[1])
-		s.pipes[p].drain(uint32(steps), 0)
-	case op == "N":
-		s.m.stale = !s.m.stale
-		s.hub.setStale(s.m.stale)
-	case op == "E":
-		s.expire()
-	case op == "J" && !c.joined:
-		s.join(c)
-	case !c.joined:
-	case op == "C":
-		s.leave(c)
-	case op == "S", op == "A":
-		s.subscribe(c, args[2], op == "A")
-	case op == "U":
-		s.unsubscribe(c, args[2])
-	case op == "F":
-		c.full = true
-	case op == "B":
-		c.breaks = true
-	case op == "D":
-		s.drained(c)
-	}
-	for _, p := range s.pipes {
-		checkShard(s.t, p.shard)
-	}
-}
-
-// drained is what the loop does when a socket has got rid of its bytes.
-func (s *script) drained(c *modelClient) {
-	c.full = false
-	if c.blocked {
-		c.blocked = false
-		clear(c.snaps)
-		if up := s.pipes[c.shard].shard.Writable(c.slot); c.joined && !up {
-			s.m.fatalf("%s has an empty socket and is not up to date", c.name)
-		}
-	}
-}
-
-// settle lets everything come to rest and judges all clients.
-func (s *script) settle() {
-	s.done = append(s.done, "(settle)")
-	for _, p := range s.pipes {
-		for p.due > 0 {
-			p.drain(0, wholeDay)
-		}
-		if !p.idle() {
-			s.m.fatalf("messages are waiting and no drain is due")
-		}
-	}
-	for _, c := range s.m.clients {
-		if c.joined {
-			s.drained(c)
-		}
-		if c.joined {
-			s.m.settled(c)
-		}
-	}
-	for _, p := range s.pipes {
-		checkShard(s.t, p.shard)
-	}
-}
-
-// runScript runs a whole script and then has everybody leave.
-func runScript(t testing.TB, lines []string, mailbox int) {
-	t.Helper()
-	s := newScript(t, mailbox)
-	for _, line := range lines {
-		if line = strings.TrimSpace(line); line != "" {
-			s.run(line)
-		}
-	}
-	s.settle()
-	for _, c := range s.m.clients {
-		if c.joined {
-			s.leave(c)
-		}
-	}
-	s.settle()
-	s.expire()
-	if len(s.hub.topics)+len(s.hub.interests) > 0 || s.hub.tree.n+s.hub.patterns.n > 0 {
-		s.m.fatalf("the hub is left with topics %v and interests %v", s.hub.topics, s.hub.interests)
-	}
-	for i, p := range s.pipes {
-		if n := len(p.shard.names) + p.shard.wild.n; n > 0 {
-			s.m.fatalf("shard %d is left with %d filters", i, n)
-		}
-		for id, st := range p.shard.byID {
-			if st != nil {
-				s.m.fatalf("shard %d is left with topic %s at %d", i, st.topic.name, id)
-			}
 		}
 	}
 }

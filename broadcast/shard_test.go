@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 var (
@@ -14,13 +15,19 @@ var (
 
 // scriptOf reads any bytes as a script, three a line.
 func scriptOf(b []byte) (lines []string) {
-	const ops = "SSSSSUUUPPPPPPRRRRRRRRJJFFDDDCBANE"
+	const ops = "SSSSSUUUPPPPPPRRRRRRRRJJFFDDDCBANEMM"
 	for ; len(b) >= 3; b = b[3:] {
 		op, x, y := ops[int(b[0])%len(ops)], int(b[1]), int(b[2])
 		client := string(rune('a' + x%5))
 		switch op {
 		case 'S', 'U', 'A':
 			lines = append(lines, fmt.Sprintf("%c %s %s", op, client, scriptFilters[y%len(scriptFilters)]))
+		case 'M':
+			names := scriptFilters[y%len(scriptFilters)]
+			for i := range 1 + x/5%3 {
+				names += "," + scriptFilters[(y+1+i*(1+y/8%3))%len(scriptFilters)]
+			}
+			lines = append(lines, fmt.Sprintf("M %s %s", client, names))
 		case 'P':
 			lines = append(lines, fmt.Sprintf("P %s %d", scriptTopics[x%len(scriptTopics)], 1+y%3))
 		case 'R':
@@ -34,8 +41,8 @@ func scriptOf(b []byte) (lines []string) {
 	return lines
 }
 
-// everyone joins: what most scripts begin with.
-var everyone = []string{"J a", "J b", "J c", "J d", "J e"}
+// joins returns the lines that most scripts begin with: all clients join.
+func joins() []string { return []string{"J a", "J b", "J c", "J d", "J e"} }
 
 // Each script is a case that once went wrong, or could.
 func TestShardScripts(t *testing.T) {
@@ -50,6 +57,7 @@ func TestShardScripts(t *testing.T) {
 
 		{"a pattern after a silent topic", "S a px.A; S b px.*; P px.A 1"},
 		{"a pattern after a silent topic of another shard", "S a px.A; S d px.*; S e px.A; P px.A 1"},
+		{"a silent topic ends between two patterns", "S a px.B; S c px.>; U a px.B; E; S c >"},
 		{"a silent topic ends under a pattern", "S a px.A; S b px.*; U a px.A; E; P px.A 1; S a px.A"},
 
 		{"behind: newest of each topic", "S a px.*; S b px.*; F a; P px.A 3; P px.B 2; R 0 99; D a; P px.A 1"},
@@ -70,6 +78,18 @@ func TestShardScripts(t *testing.T) {
 		{"cut: everybody leaves, somebody comes", "S a px.A; S b px.A; P px.A 1; R 0 1; U a px.A; U b px.A; S c px.A; P px.A 1; R 0 9; E"},
 		{"cut: a notice", "N; R 0 1; C a; J a; N; R 0 2; F b; R 0 9; D b; N"},
 
+		{"many at once", "M a px.A,px.B,q; M d px.*,>; P px.A 2; R 0 9; R 1 9; R 0 9; P px.B 1"},
+		{"many at once: more than it may hold", "S a px.A; M a px.A,px.B,q,px.*,>,*.A,px.A.x; P px.A 2"},
+		{"many at once: messages in between", "S b px.A; P px.A 1; R 0 9; M a px.A,px.B,px.*; P px.A 1; R 0 9; P px.A 1; P px.B 1; R 0 9; P px.A 1; R 0 9"},
+		{"many at once: held topics change in between", "S a q; M a px.A,px.B,px.*; P q 1; R 0 9; P q 2; R 0 9; R 0 9; P q 1"},
+		{"many at once: leaves in between", "M a px.A,px.B,q; M b px.A,q; R 0 9; C a; P px.A 1; J a; M a px.A,q; R 0 9; P q 1"},
+		{"many at once: behind", "S a q; F a; P q 2; R 0 9; M a px.A,px.B; R 0 9; P px.A 1; D a; R 0 9; R 0 9"},
+		{"many at once: falls behind in the answer", "M a px.A,px.B; F a; R 0 9; P px.A 2; R 0 9; R 0 9; D a; P px.A 1"},
+		{"many at once: drained in between", "S a q; F a; P q 2; R 0 9; M a px.A,px.B,px.*; R 0 9; D a; P q 1; R 0 9; P q 1; R 0 9; R 0 9"},
+		{"many at once: cut", "S a px.A; S b px.A; S c px.A; P px.A 1; R 0 1; M a px.*,>; M b px.B,px.A; R 0 1; P px.A 1; R 0 1; R 0 1"},
+		{"many at once: breaks in the answer", "B a; M a px.A,px.B; R 0 9; R 0 9; M b px.A,px.B; B b; R 0 9; R 0 9; P px.A 1"},
+		{"many at once: upstream goes away", "M a px.A,px.B; N; R 0 9; R 0 9; N"},
+
 		{"breaks in a write", "S a px.A; S b px.A; S c px.A; B a; B b; P px.A 2; R 0 9; J a; S a px.A; P px.A 1"},
 		{"breaks in an answer", "B a; S a px.A; B b; U b px.A; P px.A 1"},
 		{"breaks in a snapshot", "S b px.A; P px.A 2; R 0 9; F a; S a px.A; B a; D a; J a; S a px.A"},
@@ -83,7 +103,7 @@ func TestShardScripts(t *testing.T) {
 		{"wakes while it drains", "S a px.A; S b px.A; P px.A 3; R 0 1; P px.A 1; R 0 1; P px.A 1; R 0 1; P px.A 1; R 0 1; R 0 1; P px.A 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			runScript(t, append(everyone[:len(everyone):len(everyone)], strings.Split(c.script, ";")...), 0)
+			synctest.Test(t, func(t *testing.T) { runScript(t, append(joins(), strings.Split(c.script, ";")...), 0) })
 		})
 	}
 }
@@ -96,9 +116,9 @@ func TestShardAgainstModel(t *testing.T) {
 			for i := range b {
 				b[i] = byte(r.Uint32())
 			}
-			lines, mailbox := append(everyone[:len(everyone):len(everyone)], scriptOf(b)...), int(seed%3)*2
-			if try(lines, mailbox) != "" {
-				t.Fatal(try(shortest(lines, mailbox), mailbox))
+			lines, mailbox := append(joins(), scriptOf(b)...), int(seed%3)*2
+			if failure(t, lines, mailbox) != "" {
+				t.Fatal(failure(t, shrink(t, lines, mailbox), mailbox))
 			}
 		})
 	}
@@ -111,6 +131,6 @@ func FuzzShard(f *testing.F) {
 		if len(b) > 3*200 {
 			t.Skip("long scripts find nothing that short ones do not")
 		}
-		runScript(t, append(everyone[:len(everyone):len(everyone)], scriptOf(b)...), int(mailbox%4))
+		synctest.Test(t, func(t *testing.T) { runScript(t, append(joins(), scriptOf(b)...), int(mailbox%4)) })
 	})
 }

@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/wire"
 	"tickcast/wsproto"
 )
 
-// An audience is a shape of what clients subscribe to.
+// An audience is a shape of the clients' subscriptions.
 type audience struct {
 	name    string
 	clients uint32
@@ -31,11 +33,10 @@ var audiences = []audience{
 	{"hundred-topics", 20_000, func(slot uint32) []string { return numbered("px.T", slot%200, 100) }},
 }
 
-// BenchmarkTables measures what one shard and the hub hold for subscriptions alone, without connections, and how long
-// one client's Leave takes among so many: that must not grow with how many others hold the same.
+// BenchmarkTables measures the memory of one shard and the hub for subscriptions alone, without connections, and the time of
+// one client's Leave among so many: it must not grow with the number of subscribers of the same topic.
 func BenchmarkTables(b *testing.B) {
-	defer func(was bool) { checkOwner = was }(checkOwner)
-	checkOwner = false // it takes longer than all the rest
+	defer CheckOwners(CheckOwners(false)) // it takes longer than all the rest
 	for _, c := range audiences {
 		b.Run(c.name, func(b *testing.B) {
 			for b.Loop() {
@@ -47,15 +48,15 @@ func BenchmarkTables(b *testing.B) {
 
 func (c *audience) measure(b *testing.B) {
 	before := heapInUse()
-	s := NewHub(Config{Shards: 2, Subscribe: []string{">"}}).Shard(0)
+	s := New(Config{Config: topics.Config{Shards: 2}, Subscribe: []string{">"}}).Shard(0)
 	s.Attach(deafOutlet{}, func() {})
 	for slot := range c.clients {
-		s.Join(slot, CodecJSON, 0)
+		s.Join(slot, wire.CodecJSON, 0)
 		s.Subscribe(slot, c.topics(slot), "", "")
 	}
-	held, joined := s.held, s.joined
+	held, joined := s.filters.held, s.joined
 	bytes := heapInUse() - before
-	leaving := c.clients / 2 // the others stay, so that nobody leaves an empty table
+	leaving := c.clients / 2 // the others stay, so that no client leaves an empty table
 	begun := time.Now()
 	for i := range leaving {
 		s.Leave(2 * i)
@@ -68,16 +69,16 @@ func (c *audience) measure(b *testing.B) {
 	runtime.KeepAlive(s)
 }
 
-// heapInUse returns what the live objects of the heap take.
+// heapInUse returns the bytes of the live objects of the heap.
 func heapInUse() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what a sync.Pool held goes with the second
+	runtime.GC() // the second frees the objects of a sync.Pool
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// A deafOutlet takes everything and keeps nothing.
+// A deafOutlet takes all frames and keeps none.
 type deafOutlet struct{}
 
 func (deafOutlet) Write(_ uint32, frames []byte, _ int) (int, bool) { return len(frames), true }

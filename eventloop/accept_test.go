@@ -21,14 +21,14 @@ import (
 // childVariable makes the test binary run one of children in place of its tests.
 const childVariable = "TICKCAST_EVENTLOOP_CHILD"
 
-// children run in a process of their own, and return its exit status.
+// children run in a process of their own and return its exit status.
 var children = map[string]func() int{
 	"few files":                func() int { return fewFiles(1024) },
 	"few files, short backlog": func() int { return fewFiles(16) },
 }
 
-// fewFiles is a server that may open hardly any files, and would admit more connections than it can hold. It ends with
-// its standard input.
+// fewFiles is a server with a low limit of open files that admits more connections than it can hold. It ends with its standard
+// input.
 func fewFiles(backlog int) int {
 	s, err := launch(grace, func(c *Config, _ *broadcast.Config) {
 		c.Loops, c.Backlog = 1, backlog
@@ -57,11 +57,11 @@ type child struct {
 	lines chan string // of its output
 }
 
-// startChild runs one of children, which must end well when the test is over.
+// startChild runs one of children until the end of the test, and checks its exit status.
 func startChild(t *testing.T, name string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+name)
+	cmd.Env = append(os.Environ(), childVariable+"="+name, testTLSVariable+"=")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -80,7 +80,7 @@ func startChild(t *testing.T, name string) *child {
 		for s := bufio.NewScanner(out); s.Scan(); {
 			select {
 			case ch.lines <- s.Text():
-			default: // nobody waits for it any more
+			default: // the test does not wait for it any more
 			}
 		}
 	}()
@@ -96,7 +96,7 @@ func startChild(t *testing.T, name string) *child {
 	return ch
 }
 
-// line waits for a line of output and returns what follows prefix in it.
+// line waits for a line of output that begins with prefix and returns the rest of it.
 func (ch *child) line(t *testing.T, prefix string) string {
 	t.Helper()
 	late := time.After(patience)
@@ -135,8 +135,8 @@ func upgraded(nc net.Conn) error {
 	return err
 }
 
-// The server has no descriptors left, gets some back and is out of them again, time after time, while no new client
-// comes whose connection would make gnet look at those that wait.
+// The server runs out of descriptors, gets some back and runs out again, time after time. In between no new client connects that
+// would make gnet accept the waiting ones.
 func TestServerOutOfDescriptorsAcceptsAgain(t *testing.T) {
 	ch := startChild(t, "few files")
 	const clients = 200 // the child holds about 50
@@ -162,7 +162,7 @@ func TestServerOutOfDescriptorsAcceptsAgain(t *testing.T) {
 	wg.Wait()
 }
 
-// A full backlog takes no new connection, and it is new connections that wake gnet.
+// A full backlog admits no new connection, and only a new connection wakes gnet.
 func TestServerOutOfDescriptorsAcceptsAgainWithAFullBacklog(t *testing.T) {
 	ch := startChild(t, "few files, short backlog")
 	var held []net.Conn

@@ -2,43 +2,34 @@ package eventloop
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
-	"tickcast/broadcast"
+	"tickcast/broadcast/wire"
 	"tickcast/wsproto"
 )
 
-// A rejectReason says why a connection or request was refused before the upgrade. It is a label of the metrics.
-type rejectReason uint8
-
-const (
-	rejectMaxConnections rejectReason = iota
-	rejectTimeout
-	rejectBadRequest
-	rejectNotFound
-	rejectMethod
-	rejectTooLarge
-	rejectVersion
-	rejectDraining
-	rejectNotReading
-	rejectReasons // how many there are
-)
-
-var rejectNames = [rejectReasons]string{
-	"max_connections", "timeout", "bad_request", "not_found", "method", "too_large", "version", "draining", "not_reading",
+// hasRoom reports whether the server takes further clients. It answers a request that is refused.
+func (l *loop) hasRoom(c *conn) bool {
+	if l.engine.draining.Load() {
+		l.refuse(c, l.engine.goingAway(), "the server is going away")
+		return false
+	}
+	if l.engine.full.Load() {
+		l.refuse(c, status503Memory, "the server's memory is full")
+		return false
+	}
+	return true
 }
 
-// admissible judges a request to open a WebSocket. It answers those that it refuses.
-func (l *loop) admissible(c *conn, r *wsproto.Request) bool {
-	if l.engine.draining.Load() {
-		l.refuse(c, status503Draining, "the server is going away")
+// mayUpgrade judges a request to open a WebSocket, and answers it if it is refused.
+func (l *loop) mayUpgrade(c *conn, r *wsproto.Request) bool {
+	if !l.hasRoom(c) {
 		return false
 	}
 	switch string(r.Method) {
 	case http.MethodGet:
 	case http.MethodHead: // its answer has no body
-		l.respondError(c, r, streamMethod, "only GET")
+		l.refuseRequest(c, r, streamMethod, "only GET")
 		return false
 	default:
 		l.refuse(c, streamMethod, "only GET")
@@ -48,51 +39,32 @@ func (l *loop) admissible(c *conn, r *wsproto.Request) bool {
 		l.refuseError(c, err)
 		return false
 	}
-	return true
+	return l.originAllowed(c, r, false) && l.admitForwarded(c, r)
 }
 
-// admit judges a request for the stream and upgrades it.
-func (l *loop) admit(c *conn, r *wsproto.Request) {
-	if !l.admissible(c, r) {
+// admitWebSocket judges a request for a WebSocket on the stream and upgrades the connection.
+func (l *loop) admitWebSocket(c *conn, r *wsproto.Request) {
+	if !l.mayUpgrade(c, r) {
 		return
 	}
-	var query url.Values
-	if len(r.Query) > 0 {
-		var err error
-		if query, err = url.ParseQuery(string(r.Query)); err != nil {
-			l.refuse(c, queryRejection, "malformed query")
-			return
-		}
+	query, topics, ok := l.readForm(c, r, nil)
+	if !ok {
+		return
 	}
 	protocol := r.Protocol(l.engine.cfg.Subprotocols)
-	topics := topicsOf(query)
-	if broadcast.CodecOf(protocol) == broadcast.CodecRaw && (len(topics) != 1 || strings.ContainsAny(topics[0], "*>")) {
+	codec, transport := wire.CodecOf(protocol), transportWebSocket
+	if codec == wire.CodecRaw {
+		transport = transportRaw
+	}
+	if transport == transportRaw && (len(topics) != 1 || strings.ContainsAny(topics[0], "*>")) {
 		l.refuse(c, queryRejection, protocol+" needs one topic, ?topics=TOPIC")
 		return
 	}
-	l.upgrade(c, r, protocol, topics, query)
-}
-
-// topicsOf returns the topics of a request's address.
-func topicsOf(query url.Values) []string {
-	list := query["topics"]
-	if len(list) == 0 {
-		return nil
+	claims, ok := l.identify(c, r, query)
+	if !ok {
+		return
 	}
-	return strings.Split(strings.Join(list, ","), ",")
-}
-
-// begin makes a WebSocket of the connection.
-func (l *loop) begin(c *conn) {
-	c.state, c.since, c.sent = stateOpen, l.now, l.now
-	c.flags |= flagWebSocket
-	l.opened++
-	l.counters.webSockets.Add(1)
-}
-
-// upgrade makes a WebSocket of the connection and joins it to the shard. The response and the greeting leave in one write.
-func (l *loop) upgrade(c *conn, r *wsproto.Request, protocol string, topics []string, query url.Values) {
-	l.begin(c)
+	l.openWebSocket(c, transport)
 	cfg := &l.engine.cfg
 	var d wsproto.Deflate
 	if cfg.Compression.Enabled {
@@ -100,21 +72,32 @@ func (l *loop) upgrade(c *conn, r *wsproto.Request, protocol string, topics []st
 	}
 	shared := d.ServerWindowBits // 0 without compression
 	if d.ServerTakeover {
-		shared = 0 // appendOwn makes its frames of plain ones
+		shared = 0 // packFrames compresses plain frames
 	}
-	greeting := l.shard.Join(c.slot, broadcast.CodecOf(protocol), shared)
-
 	b := wsproto.AppendUpgrade(l.scratch[:0], r.Key, protocol, d)
-	for _, frame := range greeting {
+	for _, frame := range l.shard.Join(c.slot, codec, shared) {
 		b = append(b, frame...)
 	}
 	l.scratch = b
-	l.keepAlive(c)
-	if l.write(c, b); c.state != stateOpen {
+	if claims != nil {
+		l.shard.Grant(c.slot, claims.Grant)
+	}
+	if !l.answer(c, b, 1) { // the response and the greeting leave in one write, and count as one frame
 		return
 	}
-	l.deflate(c, d)
+	l.keepAlive(c) // it may write, or end the connection
+	if c.state != stateOpen {
+		return
+	}
+	l.agreeDeflate(c, d)
 	if len(topics) > 0 {
 		l.shard.Subscribe(c.slot, topics, query.Get("after"), query.Get("rate"))
 	}
+}
+
+// openWebSocket makes the connection a WebSocket on a transport.
+func (l *loop) openWebSocket(c *conn, transport transportKind) {
+	c.state, c.transport, c.opened, c.sent = stateOpen, transport, l.now, l.now
+	l.tally.opened++
+	l.counters.webSockets.Add(1)
 }

@@ -21,16 +21,16 @@ const (
 	testAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// A client is a raw connection: it sends what it is told, right or wrong.
+// A client is a raw connection: it sends any bytes, right or wrong.
 type client struct {
 	net.Conn
 	t          testing.TB
 	r          *bufio.Reader
 	frames     *wsproto.Config
 	decoder    wsproto.Decoder
-	rest       []byte // read and not decoded
+	rest       []byte // bytes that were read and not decoded
 	room       [4096]byte
-	compressed bool // the last message was
+	compressed bool // whether the last message was compressed
 }
 
 // dial connects. Reads and writes that take longer than patience fail.
@@ -45,10 +45,23 @@ func (s *server) dialWith(d net.Dialer) *client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.clientOf(s.secured(nc))
+}
+
+// clientOf returns the client on a connection.
+func (s *server) clientOf(nc net.Conn) *client {
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	s.t.Cleanup(func() { nc.Close() })
-	return &client{Conn: nc, t: s.t, r: bufio.NewReader(nc), frames: &clientFrames}
+	return newClient(s.t, nc)
 }
+
+func newClient(t testing.TB, nc net.Conn) *client {
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return &client{Conn: nc, t: t, r: bufio.NewReader(nc), frames: &clientFrames}
+}
+
+// tcp returns the connection below TLS.
+func (c *client) tcp() *net.TCPConn { return tcpOf(c.Conn) }
 
 // request is an opening handshake for the stream; query may be empty.
 func request(query string) string {
@@ -58,7 +71,7 @@ func request(query string) string {
 	return string(wsproto.AppendRequest(nil, wsproto.ClientRequest{Host: "test", Path: "/stream" + query, Key: testKey}))
 }
 
-// open connects, upgrades and takes in the greeting.
+// open connects, upgrades and reads the greeting.
 func (s *server) open(query string) *client {
 	s.t.Helper()
 	c := s.dial()
@@ -92,7 +105,7 @@ func (c *client) response(method string) (*http.Response, string) {
 	return r, string(body)
 }
 
-// upgraded reads the response that makes a WebSocket of the connection, and the greeting.
+// upgraded reads the response to an upgrade, and the greeting.
 func (c *client) upgraded() *http.Response {
 	c.t.Helper()
 	r, body := c.response("GET")
@@ -103,7 +116,7 @@ func (c *client) upgraded() *http.Response {
 	return r
 }
 
-// atEnd checks that nothing more comes but the orderly end of the server's side: not a reset.
+// atEnd checks that the server's side ends in order, without a further byte and without a reset.
 func (c *client) atEnd() {
 	c.t.Helper()
 	if left, err := io.ReadAll(c.r); err != nil || len(left)+len(c.rest) > 0 {
@@ -127,7 +140,7 @@ func masked(op wsproto.Opcode, payload string) string {
 	return string(wsproto.AppendMaskedFrame(nil, op, clientMask, []byte(payload)))
 }
 
-// fragment is a frame that need not be a whole message.
+// fragment returns a frame that may be a part of a message.
 func fragment(fin bool, op wsproto.Opcode, payload string) string {
 	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, Op: op, Masked: true, Key: clientMask, Length: int64(len(payload))})
 	b = append(b, payload...)
@@ -149,13 +162,13 @@ func (c *client) next() (wsproto.Message, error) {
 	for {
 		for len(c.rest) == 0 {
 			n, err := c.r.Read(c.room[:])
-			if err != nil {
+			if n == 0 && err != nil { // crypto/tls returns the end with the last bytes
 				return wsproto.Message{}, err
 			}
 			c.rest = c.room[:n]
 		}
 		if c.decoder.Idle() {
-			c.compressed = c.rest[0]&rsv1Bit != 0
+			c.compressed = c.rest[0]&wsproto.RSV1Bit != 0
 		}
 		m, n, err := c.decoder.Next(c.frames, c.rest)
 		c.rest = c.rest[n:]
@@ -166,7 +179,7 @@ func (c *client) next() (wsproto.Message, error) {
 	}
 }
 
-// frame reads a message or control frame, which must be op.
+// frame reads a message or control frame with opcode op.
 func (c *client) frame(op wsproto.Opcode) wsproto.Message {
 	c.t.Helper()
 	m, err := c.next()
@@ -176,7 +189,7 @@ func (c *client) frame(op wsproto.Opcode) wsproto.Message {
 	return m
 }
 
-// expect reads a text message, which must begin with prefix.
+// expect reads a text message that begins with prefix.
 func (c *client) expect(prefix string) string {
 	c.t.Helper()
 	text := string(c.frame(wsproto.OpText).Payload)
@@ -194,14 +207,14 @@ func (c *client) expectClose(code wsproto.StatusCode) {
 	}
 }
 
-// subscribe holds topic from now on.
+// subscribe subscribes to topic and reads the answer.
 func (c *client) subscribe(topic string) {
 	c.t.Helper()
 	c.command(`{"op":"sub","id":1,"topics":["` + topic + `"]}`)
 	c.expect(`{"op":"ack","id":1`)
 }
 
-// A data message as PROTOCOL.md has it.
+// An update is a data message, see PROTOCOL.md.
 type update struct {
 	Op        string          `json:"op"`
 	Topic     string          `json:"t"`
@@ -211,7 +224,7 @@ type update struct {
 	Conflated uint64          `json:"conflated"`
 }
 
-// update reads a text message and takes it apart.
+// update reads and parses a data message.
 func (c *client) update() update {
 	c.t.Helper()
 	m := c.frame(wsproto.OpText)
@@ -222,8 +235,7 @@ func (c *client) update() update {
 	return u
 }
 
-// growing reads updates until the one with sequence last, pausing before each read, and fails if one does not come after
-// the one before.
+// growing reads updates until the one with sequence last, with a pause before each read. It fails if sequences do not grow.
 func (c *client) growing(last uint64, pause time.Duration) error {
 	for seq := uint64(0); seq < last; {
 		time.Sleep(pause)

@@ -2,7 +2,6 @@ package eventloop
 
 import (
 	"bytes"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"tickcast/wsproto"
 )
 
-// The connection is failed with the code of the rule that was broken, and the client hears of it though it goes on sending.
+// The connection is failed with the code of the broken rule. The client receives it even if it goes on sending.
 func TestBrokenRules(t *testing.T) {
 	const limit = 16 << 10
 	unmasked := string(wsproto.AppendFrame(nil, wsproto.OpText, []byte("{}")))
@@ -56,7 +55,7 @@ func TestBrokenRules(t *testing.T) {
 	}
 }
 
-// As much as is allowed is taken: the limits are not one too low.
+// A message of the largest size is accepted: the limits are not one too low.
 func TestLargestMessageIsTaken(t *testing.T) {
 	s := start(t)
 	c := s.open("")
@@ -101,8 +100,8 @@ func TestClientThatVanishes(t *testing.T) {
 		end  func(*client)
 	}{
 		{"end of the connection", func(c *client) { c.Close() }},
-		{"reset", func(c *client) { _ = c.Conn.(*net.TCPConn).SetLinger(0); c.Close() }},
-		{"half an end", func(c *client) { _ = c.Conn.(*net.TCPConn).CloseWrite(); c.ended() }},
+		{"reset", func(c *client) { _ = c.tcp().SetLinger(0); c.Close() }},
+		{"half an end", func(c *client) { _ = c.tcp().CloseWrite(); c.ended() }},
 		{"inside a frame", func(c *client) { c.send(masked(wsproto.OpText, "{}")[:4]); c.Close() }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -125,8 +124,8 @@ func TestClientThatVanishes(t *testing.T) {
 
 func nothingAsked(c *Config, _ *broadcast.Config) { c.FirstMessageTimeout = 200 * time.Millisecond }
 
-// The server starts the closing handshake: commands that the client sent before it heard of that are not carried out, its
-// close frame ends the connection, and the code that counts is the server's.
+// The server starts the closing handshake. Commands that the client sent before it knew are not applied, its close frame ends the
+// connection, and the server's code is counted.
 func TestClientAnswersOurClose(t *testing.T) {
 	s := start(t, nothingAsked)
 	c := s.open("")
@@ -149,7 +148,7 @@ func TestClientNeverAnswersOurClose(t *testing.T) {
 	s.closedWith(4001)
 }
 
-// A client that answers our close frame, or sends the first, and then does not end its side is not waited for without end.
+// The server waits a limited time for a client that has sent its close frame and does not end its side.
 func TestClientNeverEndsItsSide(t *testing.T) {
 	for _, row := range []struct {
 		name    string
@@ -175,7 +174,7 @@ func TestClientNeverEndsItsSide(t *testing.T) {
 	}
 }
 
-// A client that answers with nonsense is not waited for.
+// The server does not wait for a client that answers with nonsense.
 func TestClientAnswersOurCloseWithNonsense(t *testing.T) {
 	s := start(t, nothingAsked)
 	c := s.open("")
@@ -185,7 +184,7 @@ func TestClientAnswersOurCloseWithNonsense(t *testing.T) {
 	s.closedWith(4001)
 }
 
-// The reason travels with the code.
+// The close frame carries the reason with the code.
 func TestCloseReason(t *testing.T) {
 	s := start(t)
 	c := s.open("")

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// compressedWrongly breaks the rules of permessage-deflate: RSV1 stands on the first fragment of a data message and nowhere
-// else, and what is compressed must be DEFLATE data and, as text, UTF-8.
+// compressedWrongly breaks the rules of permessage-deflate: RSV1 stands on the first fragment of a data message only, and the
+// compressed payload must be DEFLATE data and, as text, UTF-8.
 func (s *suite) compressedWrongly(t *testing.T) {
 	const hello = "\xf2\x48\xcd\xc9\xc9\x07\x00"
 	squeezed := func(payload string) frame { return text(payload).reserving(compressed) }
@@ -70,7 +70,7 @@ func (s *suite) compressedWrongly(t *testing.T) {
 	s.compressedText(t)
 }
 
-// compressedText has text be UTF-8 when it is unpacked, and leaves bytes alone.
+// compressedText checks that compressed text must be UTF-8, and that a binary message need not be.
 func (s *suite) compressedText(t *testing.T) {
 	for _, bad := range append(badText, openText...) {
 		for _, message := range []string{bad, greek + bad, strings.Repeat(greek, 200) + bad} {
@@ -95,8 +95,8 @@ func (s *suite) compressedText(t *testing.T) {
 	}
 }
 
-// bombs are small and unpack to more than the server takes. It stops at the limit: unpacking it all would take it far longer
-// than these tests wait.
+// bombs are small messages that unpack to more than the limit. The server stops at the limit: to unpack them whole would take far
+// longer than these tests wait.
 func (s *suite) bombs(t *testing.T) {
 	const piece = 4 << 20
 	zeros := strings.Repeat("\x00", piece)
@@ -104,7 +104,7 @@ func (s *suite) bombs(t *testing.T) {
 		for _, row := range []struct {
 			name string
 			size int
-			code uint16 // 0 = it is taken
+			code uint16 // 0 = it is accepted
 		}{
 			{"as much as is taken", maxMessage, 0},
 			{"one byte more", maxMessage + 1, 1009},
@@ -113,10 +113,10 @@ func (s *suite) bombs(t *testing.T) {
 			s.run(t, fmt.Sprintf("opcode %d, %s", op, row.name), func(t *testing.T) {
 				k := s.open(t, pmd+"; "+clientNoMemory)
 				_ = k.SetDeadline(time.Now().Add(patience / 2))
-				// Pieces that stand for themselves, each ended by an empty block, make one message.
+				// Independent pieces, each ended by an empty block, make one message.
 				b := strings.Repeat(k.compress(zeros)+"\x00\x00\xff\xff", row.size/piece) + k.compress(zeros[:row.size%piece])
 				f := frame{op: op, rsv: compressed, payload: b}
-				go k.write(atOnce, f) // it may be refused before it is all there
+				go k.write(atOnce, f) // it may be refused before it has arrived whole
 				if row.code == 0 {
 					k.expect(strings.Repeat(zeros, row.size/piece), op)
 				} else {

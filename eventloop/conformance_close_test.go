@@ -44,8 +44,8 @@ func (s *suite) closeCodes(t *testing.T) {
 	}
 }
 
-// closeOrder has the close frame be the last thing from both sides: "After sending a control frame indicating the
-// connection should be closed, a peer does not send any further data", and what comes behind the client's is not answered.
+// closeOrder checks that the close frame is the last frame of both sides: "After sending a control frame indicating the
+// connection should be closed, a peer does not send any further data". Frames after the client's are not answered.
 func (s *suite) closeOrder(t *testing.T) {
 	normal := closing(1000, "")
 	big := text(strings.Repeat("*", 256<<10))

@@ -12,7 +12,7 @@ import (
 
 const compressed = 4 // RSV1, RFC 7692 section 6
 
-// A talk is a peer that sends and reads compressed messages as agreed.
+// A talk is a peer with an agreement on compressed messages.
 type talk struct {
 	*peer
 	t *testing.T
@@ -40,8 +40,8 @@ func (s *suite) open(t *testing.T, line string) *talk {
 	return p.talk(t, a)
 }
 
-// compress compresses a message. The library's window is the largest, so for a smaller one the message is taken in pieces
-// of that size which do not know of each other.
+// compress compresses a message. The library has the largest window only, so for a smaller one the message is compressed in
+// independent pieces of that size.
 func (k *talk) compress(message string) string {
 	k.out.Reset()
 	size := max(len(message), 1)
@@ -91,7 +91,7 @@ const (
 	kindWords
 	kindText
 	kindBytes
-	kinds // how many there are
+	kinds // the number of kinds
 )
 
 // sample makes a message of n bytes.
@@ -112,8 +112,8 @@ func sample(kind, n int, r *rand.Rand) string {
 	return string(b[:n])
 }
 
-// compressed sends a hundred messages with each agreement: of 16 bytes to 128 KiB, some of them uncompressed, some in
-// fragments, and looks at how far back the server's answers refer.
+// compressed sends a hundred messages with each agreement: of 16 bytes to 128 KiB, some of them uncompressed, some in fragments.
+// It checks the distance of the references in the server's answers.
 func (s *suite) compressed(t *testing.T) {
 	for turn, o := range validOffers() {
 		s.run(t, o.name, func(t *testing.T) {

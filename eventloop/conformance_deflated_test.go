@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// compressedForms are messages that a library might never write, but another one does: see RFC 7692 section 7.2.3.
+// compressedForms are forms of messages that some libraries never write and others do: see RFC 7692 section 7.2.3.
 func (s *suite) compressedForms(t *testing.T) {
 	squeezed := func(payload string) frame { return text(payload).reserving(compressed) }
 	const hello = "\xf2\x48\xcd\xc9\xc9\x07\x00" // "Hello" in a block with the fixed codes
@@ -56,7 +56,7 @@ func (s *suite) compressedForms(t *testing.T) {
 	}
 }
 
-// stored is a message of stored blocks: no compression, but it is what later messages may refer to.
+// stored is a message of stored blocks: not compressed, but later messages may refer to it.
 func stored(message string) string {
 	var b []byte
 	for more := true; more; {
@@ -91,14 +91,14 @@ func reference(distance int) string {
 	return string(binary.LittleEndian.AppendUint64(nil, v)[:(used+7)/8])
 }
 
-// referred is what reference stands for behind history.
+// referred returns the text of reference after history.
 func referred(history string, distance int) string {
 	again := history[len(history)-distance:]
 	return strings.Repeat(again, 258/distance+1)[:258]
 }
 
-// compressedWindows has the client refer as far back as its window allows: the server must remember exactly so much, of
-// compressed messages only.
+// compressedWindows sends references as far back as the client's window allows: the server must remember exactly so many bytes,
+// of compressed messages only.
 func (s *suite) compressedWindows(t *testing.T) {
 	for n := 8; n <= 15; n++ {
 		line := fmt.Sprintf("%s; %s=%d", pmd, clientBits, n)

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// A peer is a client's end of a WebSocket. It sends what it is told, right or wrong.
+// A peer is a client's end of a WebSocket. It sends any frames, right or wrong.
 type peer struct {
 	net.Conn
 	r      *bufio.Reader
@@ -55,7 +55,7 @@ func (s *suite) dial(t *testing.T, extensions ...string) *peer {
 	return p
 }
 
-// A cut is how a stream of frames is put into writes: so many bytes each, or as one of these says.
+// A cut splits a stream of frames into writes: of that many bytes each, or one of these.
 type cut int
 
 const (
@@ -77,7 +77,7 @@ func (c cut) String() string {
 	return fmt.Sprintf("by %d bytes", int(c))
 }
 
-// write sends frames. It gives up when the server has ended the connection: what was answered until then tells whether it may.
+// write sends frames. It gives up when the server has ended the connection: the answers until then show whether that was right.
 func (p *peer) write(how cut, frames ...frame) {
 	if how == byFrame {
 		for _, f := range frames {
@@ -104,7 +104,7 @@ func (p *peer) write(how cut, frames ...frame) {
 	}
 }
 
-// expect reads frames, which must be the wanted ones.
+// expect reads frames and compares them with the wanted ones.
 func (p *peer) expect(t *testing.T, want ...frame) {
 	t.Helper()
 	for _, f := range want {
@@ -114,7 +114,7 @@ func (p *peer) expect(t *testing.T, want ...frame) {
 	}
 }
 
-// expectClose reads a close frame with code, and then the orderly end of the connection: the close frame is the last thing.
+// expectClose reads a close frame with code, and then the orderly end of the connection: the close frame is the last frame.
 func (p *peer) expectClose(t *testing.T, code uint16) {
 	t.Helper()
 	p.expect(t, closing(code, ""))
@@ -123,7 +123,7 @@ func (p *peer) expectClose(t *testing.T, code uint16) {
 	}
 }
 
-// answers reads until the end of the connection. The error tells of anything but one close frame at the end.
+// answers reads until the end of the connection. The error reports any end but one close frame.
 func (p *peer) answers() (got []frame, err error) {
 	for {
 		f, err := readFrame(p.r)
@@ -145,8 +145,8 @@ func (p *peer) answers() (got []frame, err error) {
 	}
 }
 
-// An exchange is what is sent on a connection of its own, and all that must come back. When what comes back does not end
-// with a close frame, both sides say goodbye with 1000.
+// An exchange holds the frames that are sent on a connection of its own, and all frames that must come back. If these do not end
+// with a close frame, both sides close with 1000.
 type exchange struct {
 	name string
 	send []frame
@@ -182,7 +182,7 @@ func (s *suite) playOffering(t *testing.T, extensions []string, e exchange, cuts
 	}
 }
 
-// inHex shows what was sent, if it is short.
+// inHex shows the bytes that were sent, if they are few.
 func inHex(frames []frame) string {
 	var b []byte
 	for _, f := range frames {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// fragments are put together, and fail the connection where there is nothing to put together, RFC 6455 section 5.4.
+// fragments are put together, and fail the connection where no message is under way, RFC 6455 section 5.4.
 func (s *suite) fragments(t *testing.T) {
 	failed := []frame{closing(1002, "")}
 	longest := strings.Repeat("p", 125)
@@ -51,8 +51,8 @@ func (s *suite) fragments(t *testing.T) {
 	}
 }
 
-// fragmentsBetween has control frames answered though the message around them is not complete: "An endpoint MUST be capable
-// of handling control frames in the middle of a fragmented message."
+// fragmentsBetween checks that control frames are answered inside an incomplete message: "An endpoint MUST be capable of handling
+// control frames in the middle of a fragmented message."
 func (s *suite) fragmentsBetween(t *testing.T) {
 	for _, how := range []cut{atOnce, bytewise} {
 		s.run(t, "the pong comes first, "+how.String(), func(t *testing.T) {

@@ -22,13 +22,13 @@ const (
 	opPong         byte = 0xa
 )
 
-// A frame as RFC 6455 section 5.2 has it. The zero value of what is not named is the usual: a whole message in one frame.
+// A frame of RFC 6455 section 5.2. The zero value of a field is the usual: a whole message in one frame.
 type frame struct {
 	op      byte
 	more    bool // FIN is 0: the message goes on
 	rsv     byte // RSV1 is 4, RSV2 is 2, RSV3 is 1
 	payload string
-	owed    int // bytes that the header promises behind payload, and that never come
+	owed    int // bytes that the header promises after payload, and that never come
 }
 
 func text(payload string) frame { return frame{op: opText, payload: payload} }
@@ -37,17 +37,17 @@ func ping(payload string) frame { return frame{op: opPing, payload: payload} }
 func pong(payload string) frame { return frame{op: opPong, payload: payload} }
 func rest(payload string) frame { return frame{op: opContinuation, payload: payload} }
 
-// begun is f as a fragment that is not the last one.
+// begun returns f as a fragment that is not the last one.
 func (f frame) begun() frame { f.more = true; return f }
 
-// reserving is f with reserved bits.
+// reserving returns f with reserved bits.
 func (f frame) reserving(rsv byte) frame { f.rsv = rsv; return f }
 
 func closing(code uint16, reason string) frame {
 	return frame{op: opClose, payload: string(binary.BigEndian.AppendUint16(nil, code)) + reason}
 }
 
-// appendTo appends f as a client sends it. The masking key depends on the length alone, so that a failure can be had again.
+// appendTo appends f as a client sends it. The masking key depends on the length alone, so that a failure is reproducible.
 func (f frame) appendTo(b []byte) []byte {
 	first := f.op | f.rsv<<4
 	if !f.more {
@@ -74,8 +74,8 @@ func (f frame) appendTo(b []byte) []byte {
 	return b
 }
 
-// readFrame reads a frame that a server may send: "A server MUST NOT mask any frames", the shortest form of each length,
-// control frames whole and short, no opcode or bit without a meaning. RSV1 is for the caller to judge.
+// readFrame reads a frame that a server may send: "A server MUST NOT mask any frames", the shortest form of each length, control
+// frames whole and short, only opcodes and bits with a meaning. The caller judges RSV1.
 func readFrame(r *bufio.Reader) (f frame, err error) {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:2]); err != nil {
@@ -120,7 +120,7 @@ func readFrame(r *bufio.Reader) (f frame, err error) {
 	return f, err
 }
 
-// same reports whether f, which came, is what was wanted. The reason of a close frame is the server's own.
+// same reports whether f, which came, is the wanted frame. The reason of a close frame is the server's own.
 func (f frame) same(want frame) bool {
 	if f.op == opClose && len(f.payload) >= 2 && len(want.payload) >= 2 {
 		f.payload, want.payload = f.payload[:2], want.payload[:2]

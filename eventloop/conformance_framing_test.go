@@ -13,7 +13,7 @@ func (s *suite) framing(t *testing.T) {
 		for _, f := range []frame{text(strings.Repeat("*", n)), data(strings.Repeat("\xfe", n))} {
 			cuts := []cut{atOnce, chopped, bytewise}
 			if n > 128 && n != 65536 {
-				cuts = cuts[:2] // a write for each byte takes its time
+				cuts = cuts[:2] // a write for each byte is slow
 			}
 			s.play(t, exchange{fmt.Sprintf("opcode %d of %d bytes", f.op, n), []frame{f}, []frame{f}}, cuts...)
 		}
@@ -56,7 +56,7 @@ func (s *suite) pings(t *testing.T) {
 }
 
 // reserved bits and opcodes have no meaning here: "the receiving endpoint MUST _Fail the WebSocket Connection_", RFC 6455
-// section 5.2. What came before is answered, what comes behind is not.
+// section 5.2. Frames before them are answered, frames after them are not.
 func (s *suite) reserved(t *testing.T) {
 	cuts := []cut{atOnce, byFrame, chopped, bytewise}
 	var wrong []exchange

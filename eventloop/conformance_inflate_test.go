@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// An inflater decompresses the messages of one direction, RFC 1951 and RFC 7692 section 7.2.2, and takes down what a
-// library keeps to itself: how far back the sender refers. It is written for that, not for speed.
+// An inflater decompresses the messages of one direction, RFC 1951 and RFC 7692 section 7.2.2. It records the distance of the
+// sender's references, which a library does not tell. It is written for that, not for speed.
 type inflater struct {
-	out      []byte // of all messages that the sender may refer to, and of the present one
+	out      []byte // of all messages to which the sender may refer, and of the present one
 	farthest int    // distance of all references so far
 	in       []byte
 	at       int // bits of in that were read
@@ -21,7 +21,7 @@ type inflater struct {
 
 var errDeflate = errors.New("not deflate data")
 
-// message decompresses one message. Without takeover it must stand for itself.
+// message decompresses one message. Without takeover it has no references to earlier ones.
 func (f *inflater) message(compressed string, takeover bool) (string, error) {
 	if !takeover {
 		f.out = nil
@@ -58,7 +58,7 @@ func (f *inflater) message(compressed string, takeover bool) (string, error) {
 	return string(f.out[start:]), nil
 }
 
-// peek returns the next n bits, at most 16, the first one lowest. Behind the end there are zeros.
+// peek returns the next n bits, at most 16, the first one lowest. After the end there are zeros.
 func (f *inflater) peek(n int) int {
 	v := 0
 	for i := range 3 {
@@ -92,10 +92,10 @@ func (f *inflater) stored() error {
 // A symbol is an entry of a code's table, which is indexed by the next 15 bits.
 type symbol struct {
 	value uint16
-	bits  uint8 // that its code takes; 0 = there is no such code
+	bits  uint8 // length of its code; 0 = there is no such code
 }
 
-// code makes the table of a code of which the lengths of all symbols are given, RFC 1951 section 3.2.2.
+// code returns the table of a code from the lengths of all symbols, RFC 1951 section 3.2.2.
 func code(lengths []uint8) ([]symbol, error) {
 	table := make([]symbol, 1<<15)
 	next := 0 // the next code, as if all had 15 bits
@@ -125,7 +125,7 @@ func (f *inflater) symbol(table []symbol) (int, error) {
 	return int(s.value), nil
 }
 
-// The codes of blocks that do not bring their own, RFC 1951 section 3.2.6.
+// The codes of blocks without codes of their own, RFC 1951 section 3.2.6.
 var fixedLiterals, fixedDistances = func() (l, d []symbol) {
 	lengths := bytes.Repeat([]byte{8}, 288)
 	copy(lengths[144:], bytes.Repeat([]byte{9}, 112))
@@ -135,7 +135,7 @@ var fixedLiterals, fixedDistances = func() (l, d []symbol) {
 	return l, d
 }()
 
-// codes reads the codes of a block that brings its own, RFC 1951 section 3.2.7.
+// codes reads the codes of a block with codes of its own, RFC 1951 section 3.2.7.
 func (f *inflater) codes() (literals, distances []symbol, err error) {
 	nl, nd, nc := 257+f.take(5), 1+f.take(5), 4+f.take(4)
 	var order [19]uint8
@@ -176,7 +176,7 @@ func (f *inflater) codes() (literals, distances []symbol, err error) {
 	return literals, distances, err
 }
 
-// block reads what follows the codes: literals and references, RFC 1951 section 3.2.5.
+// block reads the literals and references after the codes, RFC 1951 section 3.2.5.
 func (f *inflater) block(literals, distances []symbol) error {
 	for {
 		s, err := f.symbol(literals)
@@ -212,8 +212,8 @@ func (f *inflater) block(literals, distances []symbol) error {
 	}
 }
 
-// stepped reads the extra bits behind the nth symbol for lengths or distances and returns the value from 0. Both rise in
-// steps that double with each group of so many symbols, from the second group on.
+// stepped reads the extra bits after the nth symbol for lengths or distances and returns the value from 0. Both rise in steps
+// that double with each group of symbols, from the second group on.
 func (f *inflater) stepped(n, group int) int {
 	if n < 2*group {
 		return n

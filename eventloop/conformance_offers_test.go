@@ -12,7 +12,7 @@ import (
 type offer struct {
 	name     string
 	lines    []string
-	accepted int // which element of the lists, from 0, must be accepted; -1 = none
+	accepted int // index of the element that must be accepted, over all lists; -1 = none
 }
 
 const (
@@ -23,7 +23,7 @@ const (
 	clientBits     = "client_max_window_bits"
 )
 
-// validOffers are all of the parameters' combinations that matter. The server agrees to each.
+// validOffers are all combinations of parameters that matter. The server agrees to each.
 func validOffers() (offers []offer) {
 	add := func(params ...string) {
 		line := strings.Join(append([]string{pmd}, params...), "; ")
@@ -47,7 +47,7 @@ func validOffers() (offers []offer) {
 	return offers
 }
 
-// otherOffers are lists, other spellings, and what must be declined.
+// otherOffers are lists, other spellings, and offers that must be declined.
 func otherOffers() []offer {
 	offers := listedOffers
 	for _, value := range []string{"0", "1", "7", "16", "08", "015", "+9", "9.0", "1e1", "0x9", "ten", "100", "-8", "18446744073709551624", `"16"`, `"08"`} {
@@ -93,7 +93,7 @@ var listedOffers = []offer{
 	{"twice " + clientBits, []string{pmd + "; " + clientBits + "; " + clientBits + "=10"}, -1},
 }
 
-// offers are answered within RFC 7692 section 7.1, and the connection works with what was agreed.
+// offers are answered within RFC 7692 section 7.1, and the connection works with the agreement.
 func (s *suite) offers(t *testing.T) {
 	for _, o := range append(validOffers(), otherOffers()...) {
 		s.run(t, o.name, func(t *testing.T) {
@@ -113,13 +113,13 @@ func (s *suite) offers(t *testing.T) {
 	}
 }
 
-// An agreement is what holds for a connection's messages.
+// An agreement holds the parameters of a connection's compression.
 type agreement struct {
 	serverBits, clientBits         int // of the windows
 	serverTakeover, clientTakeover bool
 }
 
-// answered judges the server's lines as a client has to.
+// answered judges the server's lines as a client must.
 func (o offer) answered(lines []string) (a agreement, err error) {
 	if o.accepted < 0 {
 		if lines != nil {
@@ -185,7 +185,7 @@ func (o offer) answered(lines []string) (a agreement, err error) {
 	return a, nil
 }
 
-// params splits permessage-deflate and its parameters. It knows no more of quoting than the table of offers has.
+// params splits permessage-deflate and its parameters. It knows only the quoting in the table of offers.
 func params(element string) (map[string]string, error) {
 	parts := strings.Split(element, ";")
 	if name := strings.TrimSpace(parts[0]); name != pmd {

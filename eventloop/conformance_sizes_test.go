@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// sizes are those of messages up to the largest that is taken, in frames and in writes of all sizes.
+// sizes sends messages up to the largest that is accepted, in frames and in writes of all sizes.
 func (s *suite) sizes(t *testing.T) {
 	const kib, mib = 1 << 10, 1 << 20
 	// All messages are parts of these two, which have a character's end at each multiple of 64 bytes.
@@ -55,7 +55,7 @@ func (s *suite) sizes(t *testing.T) {
 	s.play(t, exchange{"65536 letters in fragments of 1300", inFragments(long, 1300), []frame{long}}, atOnce, byFrame, chopped)
 }
 
-// inFragments is a message in frames of so many bytes.
+// inFragments returns a message in frames of that many bytes.
 func inFragments(m frame, size int) (frames []frame) {
 	f, left := m, m.payload
 	for ; len(left) > size; left = left[size:] {
@@ -67,7 +67,7 @@ func inFragments(m frame, size int) (frames []frame) {
 	return append(frames, f)
 }
 
-// roundTrips sends a message, waits for it, and does that a thousand times.
+// roundTrips sends a message and waits for its echo, a thousand times.
 func (s *suite) roundTrips(t *testing.T) {
 	for _, n := range []int{0, 16, 64, 256, 1024, 4096, 16384, 65536} {
 		for _, f := range []frame{text(strings.Repeat("*", n)), data(strings.Repeat("\xfe", n))} {

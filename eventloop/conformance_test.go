@@ -7,26 +7,27 @@ import (
 	"time"
 
 	"tickcast/broadcast"
+	"tickcast/broadcast/topics"
 	"tickcast/eventloop"
 )
 
 // Chosen for the suite.
 const (
 	echoPath   = "/echo"
-	maxMessage = 16 << 20         // bytes of the largest message that the server takes
-	patience   = 20 * time.Second // bounds every wait; nothing that works comes near it
+	maxMessage = 16 << 20         // bytes of the largest message that the server accepts
+	patience   = 20 * time.Second // bounds every wait; a working server stays far below it
 )
 
-// A suite is a run of the conformance tests against one server. They know nothing of it but its address: frames, masks,
-// UTF-8 and DEFLATE are written here a second time, so that a mistake in the server's own codec cannot hide itself. The
-// answers expected are the strict ones: where RFC 6455 tells what to do, doing something else that works is a failure.
+// A suite is a run of the conformance tests against one server, of which they know only the address. Frames, masks, UTF-8 and
+// DEFLATE are written here a second time, so that a mistake in the server's own codec cannot hide. The expected answers are
+// strict: where RFC 6455 demands one behaviour, another one is a failure even if it works.
 type suite struct {
 	addr   string
 	cases  atomic.Int64
 	failed atomic.Int64
 }
 
-// enough failures tell what is wrong: many cases fail by waiting in vain, so the rest is left out then.
+// enough failures show the fault. Many cases fail only after a long wait, so the others are skipped then.
 const enough = 20
 
 // run runs one case beside the others.
@@ -80,7 +81,7 @@ func TestConformance(t *testing.T) {
 // serveEcho runs a server until the end of the test, and returns its address.
 func serveEcho(t *testing.T) (addr string) {
 	const loops = 2
-	hub := broadcast.NewHub(broadcast.Config{Node: "test", Subscribe: []string{">"}, Shards: loops, MaxMessageSize: maxMessage})
+	hub := broadcast.New(broadcast.Config{Config: topics.Config{Shards: loops}, Node: "test", Subscribe: []string{">"}, MaxMessageSize: maxMessage})
 	engine, err := eventloop.New(eventloop.Config{
 		Listen: []string{"127.0.0.1:0"}, StreamPath: "/stream", EchoPath: echoPath,
 		Loops: loops, Backlog: 1024,

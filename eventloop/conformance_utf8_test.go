@@ -23,9 +23,9 @@ func goodText() []string {
 	return texts
 }
 
-// badText holds what is no UTF-8 and does not become it by what follows.
+// badText holds bytes that are not UTF-8, whatever follows.
 var badText = []string{
-	"\x80", "\xbf", "\x80\xbf", strings.Repeat("\x80\xbf", 32), // continuation bytes of nothing
+	"\x80", "\xbf", "\x80\xbf", strings.Repeat("\x80\xbf", 32), // continuation bytes without a first byte
 	"\xc0", "\xc1", "\xf5", "\xf8", "\xfc", "\xfe", "\xff", "\xfe\xfe\xff\xff", // bytes that are never there
 	"\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xf8\x80\x80\x80\xaf", "\xfc\x80\x80\x80\x80\xaf", // more bytes than needed
 	"\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf8\x87\xbf\xbf\xbf", "\xfc\x83\xbf\xbf\xbf\xbf",
@@ -38,10 +38,10 @@ var badText = []string{
 	"\xc3\xc3", "\xe2\x82\xe2\x82", "\xf0\x9f\x98\xf0",
 }
 
-// openText holds what is not UTF-8 yet.
+// openText holds incomplete characters.
 var openText = []string{"\xc2", "\xdf", "\xe0", "\xe0\xa0", "\xe2\x82", "\xed\x9f", "\xef\xbf", "\xf0", "\xf0\x90", "\xf0\x9f\x98", "\xf4\x8f\xbf"}
 
-// possible returns how many bytes of s may begin a text, by the judgement of unicode/utf8.
+// possible returns the number of bytes of s that may begin a text, by unicode/utf8.
 func possible(s string) int {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -58,8 +58,8 @@ func possible(s string) int {
 	return len(s)
 }
 
-// utf8 is what a text must be, wherever its frames are cut: "that endpoint MUST _Fail the WebSocket Connection_", RFC 6455
-// section 8.1, with 1007.
+// utf8 checks that text must be UTF-8, wherever its frames are cut: "that endpoint MUST _Fail the WebSocket Connection_",
+// RFC 6455 section 8.1, with 1007.
 func (s *suite) utf8(t *testing.T) {
 	failed := []frame{closing(1007, "")}
 	for i, good := range goodText() {
@@ -88,8 +88,8 @@ func (s *suite) utf8(t *testing.T) {
 	s.play(t, exchange{"each message begins anew", []frame{text(greek).begun(), rest(greek), text(greek)}, []frame{text(greek + greek), text(greek)}}, bytewise)
 }
 
-// utf8AtOnce has the connection failed by the first byte that cannot be right, though neither the message nor the frame is
-// complete, and not before it.
+// utf8AtOnce checks that the first byte that cannot be right fails the connection, and no byte before it, though neither the
+// message nor the frame is complete.
 func (s *suite) utf8AtOnce(t *testing.T) {
 	for _, bad := range badText {
 		around := greek + bad + "edited"

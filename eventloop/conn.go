@@ -3,43 +3,56 @@ package eventloop
 import (
 	"github.com/panjf2000/gnet/v2"
 
+	"tickcast/broadcast"
+	"tickcast/eventloop/admission"
+	"tickcast/eventloop/tlsrecord"
 	"tickcast/wsproto"
 )
 
-// A conn is the state of a connection: everything but the sockets' own is here and in the shard's subscriber.
-// All of it is owned by the loop.
+// A conn is the state of a connection. The rest is in gnet and in the shard's subscriber. The loop owns all of it.
 type conn struct {
 	gc      gnet.Conn
 	loop    *loop
-	decoder wsproto.Decoder // of what comes after the upgrade
-	aside   *aside          // nil = nothing, as nearly always
-	slot    uint32          // its place in the loop, and its name at the shard
+	decoder wsproto.Decoder // of the frames after the upgrade
+	extra   *extra          // nil = none, as nearly always
+	slot    uint32          // its place in the loop, and its name in the shard
 
-	// The timer wheel: see timers.go. Times are in ticks since the engine's start.
-	next, prev uint32 // neighbours in the bucket: slot+1, 0 = none
+	// The timer, see wheel.go. Times are in ticks since the engine's start.
+	next, prev uint32 // neighbours in the bucket: slot+1; see inBucket for the first one; prev 0 = in no bucket
 	due        uint32 // when the timer fires
-	since      uint32 // when the state was entered
+	opened     uint32 // when the WebSocket was opened; of one that closes: see loop.closingOver
 	heard      uint32 // when the last byte came
 
-	// What a delivery needs is in the last 16 of the 80 bytes, which are always within one cache line.
-	fd     int32
-	sent   uint32 // when the last frame left; a tick as well
-	bucket uint16 // of the wheel; noBucket = in none
-	queued uint16 // answers that were given to gnet while it had bytes waiting
-	code   wsproto.StatusCode
-	state  connState
-	flags  connFlags
+	bucket admission.Bucket // of the input, see limits.go
+	pass   *pass            // nil = nothing is known of the client but its address, as without tokens and proxies
+
+	// A delivery needs only the last 16 of the 96 bytes, which are always within one cache line.
+	fd        int32
+	sent      uint32 // when the last frame left
+	queued    uint16 // cost of the answers that were given to gnet while it held bytes; see enqueue
+	code      wsproto.StatusCode
+	state     connState
+	transport transportKind
+	flags     connFlags
 }
 
-// An aside is what few connections hold, and none while it is idle, unless it remembers messages.
-type aside struct {
-	head []byte // what has come of an unfinished request; before the upgrade
-	rest []byte // what is left to be handled of what came; the connection is in loop.waiting if it is not empty
+// An extra is state that few connections hold, and an idle one only if it remembers messages.
+type extra struct {
+	request []byte // the start of an unfinished request
+	input   []byte // input that waits for its turn; the connection is in loop.waiting if there is any, or stalled
+	stalled bool   // its turn comes when the socket has taken the answers, see loop.stalls
+	poll    *poll  // nil = none; then request holds the requests behind it
 
 	// For compressed messages; see deflate.go.
-	frames wsproto.Config // for the client's messages; holds what was agreed on
-	window wsproto.Window // what the client remembers of what it was sent; empty without context takeover
-	kept   int            // bytes of the windows of both sides, as they are counted
+	decoding wsproto.Config // of the client's messages, with the agreement; zero without one
+	window   wsproto.Window // the messages that the client remembers; empty without context takeover
+	counted  int            // bytes of the windows of both sides in counters.windowBytes
+}
+
+// withinRequest reports whether a part of c's next request has come. An empty line between requests is none: "a server that is
+// expecting to receive and parse a request-line SHOULD ignore at least one empty line", RFC 9112 section 2.2.
+func (c *conn) withinRequest() bool {
+	return c.extra != nil && string(c.extra.request) != "\r\n" && string(c.extra.request) != "\r"
 }
 
 type connState uint8
@@ -47,37 +60,45 @@ type connState uint8
 const (
 	stateFree    connState = iota // the slot has no connection
 	stateRequest                  // a request is expected
-	stateOpen                     // a WebSocket; known to the shard unless it has flagEcho
+	stateOpen                     // upgraded
 	stateClosing                  // our close frame is sent, the client's is expected
-	stateLinger                   // our last byte is given; what comes is thrown away
+	stateLinger                   // our last byte is sent; input is thrown away
 )
 
-type connFlags uint8
+type connFlags uint16
 
 const (
-	flagBehind    connFlags = 1 << iota // gnet holds bytes that the socket did not take; listed in loop.behind
+	flagBehind    connFlags = 1 << iota // gnet holds bytes that the socket refused; listed in loop.behind
 	flagPinged                          // a ping was sent since the client was heard
 	flagShutdown                        // the sending side is shut down
-	flagWebSocket                       // was upgraded: counts as closed by code
 	flagRefused                         // beyond Config.MaxConnections: counts in Engine.refused
-	flagEcho                            // gets back what it sends; not known to the shard
-	flagDeflate                         // its messages may be compressed
-	flagTakeover                        // is sent frames of its own, see appendOwn
+	flagCounted                         // counts in Engine.addresses
+	flagTrusted                         // the peer is a trusted proxy, whose X-Forwarded-For counts
+	flagDeflate                         // permessage-deflate was agreed on: the client's messages may be compressed
+	flagTLS                             // its bytes are those of its session, see secure.go
+	flagThin                            // its socket has a smaller send buffer, see line.go
+	flagWide                            // its socket has the kernel's send buffer
+	flagJudged                          // its line was judged since it fell behind
+	flagRedirect                        // its listener only redirects to https
+	flagCertified                       // the client's certificate names a user, see loop.certified
 )
 
-// conns is a table by slot that grows without moving what it holds.
+// conns is the table of a loop's connections.
 type conns struct {
-	chunks []*[chunkSize]conn
-	free   []uint32 // slots, the last freed on top
-	made   uint32   // slots that have ever been used
+	broadcast.SlotTable[conn]
+	free []uint32 // slots, the last freed on top
+	made uint32   // slots that have ever been used
+
+	sessions []*[broadcast.SlotChunk]tlsrecord.Session // by slot, of connections with TLS; nil = there was none in the chunk
 }
 
-const chunkSize = 512
+// session returns the place of the TLS session of slot. It is nil before the client's first byte.
+func (t *conns) session(slot uint32) *tlsrecord.Session {
+	return &t.sessions[slot/broadcast.SlotChunk][slot%broadcast.SlotChunk]
+}
 
-func (t *conns) at(slot uint32) *conn { return &t.chunks[slot/chunkSize][slot%chunkSize] }
-
-// take returns a free conn.
-func (t *conns) take() *conn {
+// claim returns a free conn.
+func (t *conns) claim() *conn {
 	var slot uint32
 	if n := len(t.free); n > 0 {
 		slot = t.free[n-1]
@@ -85,18 +106,27 @@ func (t *conns) take() *conn {
 	} else {
 		slot = t.made
 		t.made++
-		if int(slot/chunkSize) == len(t.chunks) {
-			t.chunks = append(t.chunks, new([chunkSize]conn))
-		}
+		t.Grow(slot)
 	}
-	c := t.at(slot)
-	*c = conn{slot: slot, bucket: noBucket}
+	c := t.At(slot)
+	c.slot = slot
 	return c
 }
 
-// put gives c's slot back.
-func (t *conns) put(c *conn) {
+// release gives c's slot back.
+func (t *conns) release(c *conn) {
 	slot := c.slot
-	*c = conn{bucket: noBucket}
+	*c = conn{}
 	t.free = append(t.free, slot)
+}
+
+// makeSession makes the place of c's TLS session.
+func (t *conns) makeSession(c *conn) {
+	chunk := int(c.slot / broadcast.SlotChunk)
+	for len(t.sessions) <= chunk {
+		t.sessions = append(t.sessions, nil)
+	}
+	if t.sessions[chunk] == nil {
+		t.sessions[chunk] = new([broadcast.SlotChunk]tlsrecord.Session)
+	}
 }

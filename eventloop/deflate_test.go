@@ -15,7 +15,7 @@ import (
 	"tickcast/wsproto"
 )
 
-// compressing has a server agree to compression on the stream by this policy.
+// compressing switches compression on the stream on, with this policy.
 func compressing(policy wsproto.DeflatePolicy) setting {
 	return func(c *Config, h *broadcast.Config) {
 		c.Compression = Compression{Enabled: true, Policy: policy, MinSize: 256}
@@ -23,7 +23,7 @@ func compressing(policy wsproto.DeflatePolicy) setting {
 	}
 }
 
-// quote is JSON of about n bytes, different for each seed, in the words that all have in common.
+// quote returns JSON of about n bytes, different for each seed, with words that all have in common.
 func quote(seed, n int) string {
 	var b strings.Builder
 	for i := 0; b.Len() < n; i++ {
@@ -32,7 +32,7 @@ func quote(seed, n int) string {
 	return `[` + strings.TrimSuffix(b.String(), ",") + `]`
 }
 
-// openWith upgrades with this offer of extensions, and from then on reads what was agreed on.
+// openWith upgrades with this offer of extensions, and from then on reads messages by the agreement.
 func (c *client) openWith(path, offer string, agreed wsproto.Deflate) *client {
 	c.t.Helper()
 	c.send(requestFor(path, offer))
@@ -63,7 +63,7 @@ func TestCompressionIsAgreedOn(t *testing.T) {
 			"permessage-deflate; server_no_context_takeover; client_no_context_takeover"},
 		{"small windows", compressing(wsproto.DeflatePolicy{ServerWindowBits: 10, ClientWindowBits: 9, ServerTakeover: true, ClientTakeover: true}),
 			offer, "permessage-deflate; server_max_window_bits=10; client_max_window_bits=9"},
-		{"everything", compressing(freely), offer, "permessage-deflate"},
+		{"everything", compressing(echoPolicy), offer, "permessage-deflate"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := start(t, row.setting).dial()
@@ -85,7 +85,7 @@ func TestCompressedWithoutAgreement(t *testing.T) {
 	}
 }
 
-// A message is compressed once for all who have the same window, and what is about one client alone not at all.
+// A message is compressed once for all clients with the same window. A message to one client alone is not compressed.
 func TestOneCompressionForAll(t *testing.T) {
 	const subscribers = 100
 	one := func(c *Config, _ *broadcast.Config) { c.Loops = 1 } // two loops may compress the same at once
@@ -130,7 +130,7 @@ func TestOneCompressionForAll(t *testing.T) {
 	}
 }
 
-// With context takeover each client has frames of its own, which refer to those before.
+// With context takeover each client has frames of its own, which refer to earlier ones.
 func TestServerContextTakeover(t *testing.T) {
 	s := start(t, compressing(wsproto.DeflatePolicy{ServerTakeover: true}))
 	c := s.dial().openWith("/stream?topics=a", "permessage-deflate; server_max_window_bits=12", takeover)
@@ -161,13 +161,13 @@ func TestServerContextTakeover(t *testing.T) {
 	if st.WindowBytes < 4<<10 || st.WindowBytes > 4<<10+32<<10 {
 		t.Errorf("%d bytes are kept", st.WindowBytes)
 	}
-	c.Close() // one vanishes, the other says goodbye
+	c.Close() // one vanishes, the other closes
 	late.send(closeFrame(1000, ""))
 	late.expectClose(1000)
 	eventually(t, "nothing is kept any more", func() bool { return s.stats().WindowBytes == 0 })
 }
 
-// What a client with context takeover is sent stays in order, and readable, when its socket is full now and then.
+// Frames to a client with context takeover stay in order and readable when its socket is full now and then.
 func TestServerContextTakeoverOfASlowReader(t *testing.T) {
 	s := start(t, compressing(wsproto.DeflatePolicy{ServerTakeover: true}), func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
 	c := s.slow().openWith("/stream?topics=a,b,c", "permessage-deflate", takeover)
@@ -199,7 +199,7 @@ func TestServerContextTakeoverOfASlowReader(t *testing.T) {
 	}
 }
 
-// Commands may be compressed, on their own or with regard to earlier ones.
+// Commands may be compressed, with or without references to earlier ones.
 func TestCompressedCommands(t *testing.T) {
 	s := start(t, compressing(wsproto.DeflatePolicy{ClientTakeover: true}), func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
 	d := wsproto.NewDeflater(9)
@@ -215,7 +215,7 @@ func TestCompressedCommands(t *testing.T) {
 			c := s.dial().openWith("/stream", row.offer, noTakeover)
 			for range 3 {
 				frame := d.AppendMaskedFrame(nil, wsproto.OpText, clientMask, []byte(command), 15, row.w)
-				if frame[0]&rsv1Bit == 0 {
+				if frame[0]&wsproto.RSV1Bit == 0 {
 					t.Fatal("the command is not compressed")
 				}
 				c.dripped(string(frame))
@@ -231,7 +231,7 @@ func TestCompressedCommands(t *testing.T) {
 	}
 }
 
-// compressedPayload is what text looks like inside a compressed frame.
+// compressedPayload returns the payload of a compressed frame with text.
 func compressedPayload(t *testing.T, text string) string {
 	t.Helper()
 	frame := wsproto.NewDeflater(9).AppendFrame(nil, wsproto.OpText, []byte(text), 15, nil)
@@ -242,10 +242,10 @@ func compressedPayload(t *testing.T, text string) string {
 	return string(frame[n:])
 }
 
-// compressedFragment is the first fragment of a compressed text.
+// compressedFragment returns the first fragment of a compressed text.
 func compressedFragment(fin bool, payload string) string {
 	b := []byte(fragment(fin, wsproto.OpText, payload))
-	b[0] |= rsv1Bit
+	b[0] |= wsproto.RSV1Bit
 	return string(b)
 }
 
@@ -259,7 +259,7 @@ func TestFragmentedCompressedCommand(t *testing.T) {
 	c.expect(`{"op":"ack","id":"xxx`)
 }
 
-// Some KB that would become 10 MB are given up at the first byte beyond the limit.
+// The loop stops to inflate some KB that would become 10 MB at the first byte beyond the limit.
 func TestCompressedBomb(t *testing.T) {
 	s := start(t, echoing("/echo"), compressing(wsproto.DeflatePolicy{}))
 	bomb := compressedPayload(t, strings.Repeat("0", 10<<20))
@@ -289,15 +289,16 @@ func TestCompressedBomb(t *testing.T) {
 	}
 }
 
-// Another implementation as a client of the stream, with what is kept on both sides and without.
+// Another implementation as a client of the stream, with context takeover on both sides and without.
 func TestStreamToCoderWebsocket(t *testing.T) {
-	for _, policy := range []wsproto.DeflatePolicy{{}, {ServerTakeover: true}, {ClientTakeover: true}, freely, {ServerWindowBits: 9, ServerTakeover: true}} {
+	for _, policy := range []wsproto.DeflatePolicy{{}, {ServerTakeover: true}, {ClientTakeover: true}, echoPolicy, {ServerWindowBits: 9, ServerTakeover: true}} {
 		for _, mode := range []websocket.CompressionMode{websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover} {
 			t.Run(fmt.Sprintf("%+v, mode %d", policy, mode), func(t *testing.T) {
 				s := start(t, compressing(policy))
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
-				c, _, err := websocket.Dial(ctx, "ws://"+s.addr+"/stream?topics=a", &websocket.DialOptions{
+				c, _, err := websocket.Dial(ctx, s.url("/stream?topics=a"), &websocket.DialOptions{
+					HTTPClient:   webClient,
 					Subprotocols: []string{"tickcast.v1.json"}, CompressionMode: mode, CompressionThreshold: 1,
 				})
 				if err != nil {
@@ -363,10 +364,10 @@ func TestPanicReplacesTheInflater(t *testing.T) {
 	other.expect(`{"op":"ack"`)
 }
 
-// The room for frames of one client is used again, unless one was so large that it is better let go.
+// The scratch space for frames of one client is used again, unless a large frame has made it large.
 func TestRoomForOwnFrames(t *testing.T) {
 	l, _, _ := bareLoop(t, 1, compressing(wsproto.DeflatePolicy{ServerTakeover: true}))
-	l.deflate(l.conns.at(0), wsproto.Deflate{ServerWindowBits: 15, ServerTakeover: true})
+	l.agreeDeflate(l.conns.At(0), wsproto.Deflate{ServerWindowBits: 15, ServerTakeover: true})
 	write := func(size int) *byte {
 		t.Helper()
 		before := l.compressed

@@ -6,9 +6,9 @@ import (
 	"tickcast/wsproto"
 )
 
-// echoes reports whether r is for the echo endpoint. A path that ends in a slash stands for all paths below it, as in
-// net/http; what else is served there goes first, unless the request wants to be upgraded.
-func (e *Engine) echoes(r *wsproto.Request) bool {
+// servesEcho reports whether r is for the echo endpoint. A path that ends in a slash stands for all paths below it, as in
+// net/http; a page at such a path goes first, unless the request asks for an upgrade.
+func (e *Engine) servesEcho(r *wsproto.Request) bool {
 	echo := e.cfg.EchoPath
 	if echo == "" {
 		return false
@@ -17,38 +17,36 @@ func (e *Engine) echoes(r *wsproto.Request) bool {
 	if r.Upgrade {
 		return path == echo || strings.HasSuffix(echo, "/") && strings.HasPrefix(path, echo)
 	}
-	return path == echo && e.pages[path] == nil // will be told what is missing
+	return path == echo && e.pages[path] == nil // the response says that an upgrade is missing
 }
 
-// freely is what the echo endpoint agrees to: everything.
-var freely = wsproto.DeflatePolicy{
+// echoPolicy agrees to every offer of compression.
+var echoPolicy = wsproto.DeflatePolicy{
 	ServerWindowBits: wsproto.MaxWindowBits, ClientWindowBits: wsproto.MaxWindowBits,
 	ServerTakeover: true, ClientTakeover: true,
 }
 
-// admitEcho judges a request for the echo endpoint and upgrades it. The shard never hears of the connection.
+// admitEcho judges a request for the echo endpoint and upgrades the connection. The shard does not know it.
 func (l *loop) admitEcho(c *conn, r *wsproto.Request) {
-	if !l.admissible(c, r) {
+	if !l.mayUpgrade(c, r) {
 		return
 	}
-	l.begin(c)
-	c.flags |= flagEcho
-	d := r.Deflate(&freely)
+	l.openWebSocket(c, transportEcho)
+	d := r.Deflate(&echoPolicy)
 	l.scratch = wsproto.AppendUpgrade(l.scratch[:0], r.Key, "", d)
 	l.keepAlive(c)
-	if l.control(c, l.scratch) {
-		l.frames-- // the response is none
-		l.deflate(c, d)
+	if l.answer(c, l.scratch, 0) {
+		l.agreeDeflate(c, d)
 	}
 }
 
-// echo sends a message back. It reports false when the connection is over.
-func (l *loop) echo(c *conn, m wsproto.Message) bool {
+// sendBack answers a message with itself. It reports false if the connection is over.
+func (l *loop) sendBack(c *conn, m wsproto.Message) bool {
 	l.messages++
 	if c.flags&flagDeflate != 0 && len(m.Payload) > 0 {
 		l.answers = l.appendCompressed(l.answers, c, m.Op, m.Payload)
 	} else {
 		l.answers = wsproto.AppendFrame(l.answers, m.Op, m.Payload)
 	}
-	return l.answered(c)
+	return l.countAnswer(c)
 }

@@ -16,12 +16,12 @@ import (
 	"tickcast/wsproto"
 )
 
-// echoing has a server echo below path.
+// echoing makes path the echo endpoint.
 func echoing(path string) setting {
 	return func(c *Config, _ *broadcast.Config) { c.EchoPath = path }
 }
 
-// requestFor is an opening handshake for path, with the extensions if that is not empty.
+// requestFor returns an opening handshake for path, with an offer of extensions unless that is empty.
 func requestFor(path, extensions string) string {
 	r := string(wsproto.AppendRequest(nil, wsproto.ClientRequest{Host: "test", Path: path, Key: testKey}))
 	if extensions != "" {
@@ -101,7 +101,7 @@ func TestEcho(t *testing.T) {
 	if r, _ := c.response("GET"); r.StatusCode != 101 || len(r.Header["Sec-Websocket-Protocol"]) > 0 {
 		t.Fatalf("%s, %v", r.Status, r.Header)
 	}
-	// All at once: what comes back keeps the order.
+	// All at once: the echoes keep the order.
 	c.send(masked(wsproto.OpText, "é") + masked(wsproto.OpPing, "1") + masked(wsproto.OpBinary, "\xff") +
 		fragment(false, wsproto.OpText, "ab") + masked(wsproto.OpPing, "2") + fragment(true, wsproto.OpContinuation, "cd") +
 		masked(wsproto.OpText, "") + masked(wsproto.OpPong, "ignored") + masked(wsproto.OpBinary, ""))
@@ -135,7 +135,7 @@ func TestEchoOfTooMuch(t *testing.T) {
 	c.expectClose(wsproto.StatusMessageTooBig)
 }
 
-// An echo client is pinged, but a heartbeat would be taken for an echo, and there is nothing to subscribe to.
+// An echo client is pinged. It gets no heartbeat, which it would take for an echo, and it need not subscribe.
 func TestEchoClientHearsPingsOnly(t *testing.T) {
 	s := start(t, echoing("/echo"), func(c *Config, _ *broadcast.Config) {
 		c.Heartbeat, c.FirstMessageTimeout, c.PingInterval, c.IdleTimeout = tick, tick, 2*tick, patience
@@ -149,7 +149,7 @@ func TestEchoClientHearsPingsOnly(t *testing.T) {
 	c.expect("x")
 }
 
-// A client may send far ahead of what it reads, in messages as small as it likes.
+// A client may send far ahead of its reading, in small messages.
 func TestEchoOfManySmallMessages(t *testing.T) {
 	const messages = 100_000
 	s := start(t, echoing("/echo"), func(c *Config, _ *broadcast.Config) { c.EchoQueueBytes = 16 << 20 })
@@ -168,7 +168,7 @@ func TestEchoOfManySmallMessages(t *testing.T) {
 	eventually(t, "nothing waits any more", func() bool { most, behind := s.buffered(); return most == 0 && behind == 0 })
 }
 
-// What waits for a client that does not read has a bound, which two messages of the largest size fit into.
+// The echoes that wait for a client that does not read have a bound, of at least two messages of the largest size.
 func TestEchoIsBounded(t *testing.T) {
 	s := start(t, echoing("/echo"), func(c *Config, _ *broadcast.Config) { c.MaxMessageSize, c.EchoQueueBytes = 64<<10, 1 })
 	c := s.slow().openEcho()
@@ -179,7 +179,7 @@ func TestEchoIsBounded(t *testing.T) {
 	}
 	for {
 		if _, err := io.WriteString(c, message); err != nil {
-			break // the server has hung up
+			break // the server has ended the connection
 		}
 	}
 	s.closedWith(uint16(StatusSlowConsumer))
@@ -191,13 +191,13 @@ func TestEchoClientIsToldToGo(t *testing.T) {
 	c.command("x")
 	c.expect("x")
 	s.cancel()
-	c.expectClose(wsproto.StatusGoingAway)
+	c.expectClose(wsproto.StatusServiceRestart)
 	c.send(closeFrame(wsproto.StatusGoingAway, ""))
 	c.ended()
 	s.join()
 }
 
-// Another implementation of compression, both ways, with all that it offers.
+// Another implementation of compression, both ways, with all its offers.
 func TestEchoOfCompressedMessages(t *testing.T) {
 	s := start(t, echoing("/echo"), func(c *Config, _ *broadcast.Config) { c.MaxMessageSize = 1 << 20 })
 	for _, row := range []struct {
@@ -211,8 +211,8 @@ func TestEchoOfCompressedMessages(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			c, r, err := websocket.Dial(ctx, "ws://"+s.addr+"/echo",
-				&websocket.DialOptions{CompressionMode: row.mode, CompressionThreshold: 1})
+			c, r, err := websocket.Dial(ctx, s.url("/echo"),
+				&websocket.DialOptions{HTTPClient: webClient, CompressionMode: row.mode, CompressionThreshold: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +226,7 @@ func TestEchoOfCompressedMessages(t *testing.T) {
 			for n := range 200 {
 				payload := bytes.Repeat(fmt.Appendf(nil, "%d and again, ", n%10), random.IntN(1<<random.IntN(13)))
 				if n%3 == 0 {
-					for i := range payload { // as good as not compressible
+					for i := range payload { // hardly compressible
 						payload[i] = byte(random.Uint32())
 					}
 				}
@@ -257,7 +257,7 @@ func TestEchoOfCompressedMessages(t *testing.T) {
 	}
 }
 
-// The stream's settings are not the echo's.
+// The stream's settings do not apply to echoes.
 func TestEchoAgreesToEverything(t *testing.T) {
 	s := start(t, echoing("/echo"), compressing(wsproto.DeflatePolicy{ServerWindowBits: 9, ClientWindowBits: 9}))
 	for offer, want := range map[string]string{

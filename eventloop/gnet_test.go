@@ -3,7 +3,6 @@ package eventloop
 import (
 	"bytes"
 	"context"
-	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,8 +14,8 @@ import (
 	"tickcast/wsproto"
 )
 
-// What this package relies on in gnet and in the kernel under it, one test for each fact. A new version of gnet that
-// behaves otherwise fails here first.
+// These tests hold the facts about gnet and the kernel on which this package relies, one test for each. A new version of gnet
+// that behaves otherwise fails here first.
 
 func TestAcceptedSocketsInheritTheListenersOptions(t *testing.T) {
 	s := start(t)
@@ -53,12 +52,12 @@ func TestSecondListenChangesTheBacklog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Sacked != 77 { // of a listening socket that is the backlog
+	if info.Sacked != 77 { // the backlog, of a listening socket
 		t.Errorf("the backlog is %d", info.Sacked)
 	}
 }
 
-// A task that never ends but continues itself from another goroutine, in slices, lets the loop answer its clients.
+// An endless task that continues through another goroutine, in slices, lets the loop answer its clients.
 func TestTaskPostedFromAnotherGoroutineLetsIOThrough(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
 	c := s.open("")
@@ -73,11 +72,11 @@ func TestTaskPostedFromAnotherGoroutineLetsIOThrough(t *testing.T) {
 			default:
 				for until := time.Now().Add(2 * time.Millisecond); time.Now().Before(until); {
 				}
-				l.again(endless)
+				l.continueWith(endless)
 			}
 			return nil
 		}
-		l.again(endless)
+		l.continueWith(endless)
 	})
 	for range 20 {
 		c.send(masked(wsproto.OpPing, ""))
@@ -91,7 +90,7 @@ type loopTask func(context.Context) error
 
 func (f loopTask) Run(ctx context.Context) error { return f(ctx) }
 
-// The same for a fan-out that never comes to its end, since messages come faster than they can be written.
+// The same for an endless fan-out, where messages come faster than they can be written.
 func TestEndlessFanoutLetsIOThrough(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
 	for range 100 {
@@ -126,11 +125,11 @@ func TestEndlessFanoutLetsIOThrough(t *testing.T) {
 	<-ended
 }
 
-// reset ends the connection in a way that the loop, which is busy, does not notice.
+// reset ends the connection while the loop is busy and does not notice.
 func (c *client) reset(l *loop, fd int32) {
 	c.t.Helper()
-	l.check()
-	_ = c.Conn.(*net.TCPConn).SetLinger(0)
+	l.owner.Check(foreign)
+	_ = c.tcp().SetLinger(0)
 	c.Close()
 	eventually(c.t, "the reset arrives", func() bool {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -148,7 +147,7 @@ func TestWriteToABrokenConnectionRunsOnCloseBeforeItReturns(t *testing.T) {
 			_, ok := l.Write(slot, append(bytes.Clone(pingFrame), pingFrame...), 2)
 			return ok
 		}},
-		{"control", func(l *loop, slot uint32) bool { return l.control(l.conns.at(slot), pingFrame) }},
+		{"answer", func(l *loop, slot uint32) bool { return l.answer(l.conns.At(slot), pingFrame, 1) }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := start(t)
@@ -177,9 +176,9 @@ func TestFanoutGoesOnBehindABrokenConnection(t *testing.T) {
 	}
 	s.onLoops(func(l *loop) {
 		for _, slot := range []uint32{1, 3} {
-			all[slot].reset(l, l.conns.at(slot).fd)
+			all[slot].reset(l, l.conns.At(slot).fd)
 		}
-		s.hub.Publish("a", []byte("1")) // is delivered when this task is over, before the loop looks at its sockets
+		s.hub.Publish("a", []byte("1")) // delivered after this task, before the loop looks at its sockets
 	})
 	for _, k := range []int{0, 2, 4} {
 		if u := all[k].update(); u.Seq != 1 {
@@ -202,7 +201,7 @@ func TestNextOfEverythingLeavesNoInboundRing(t *testing.T) {
 	eventually(t, "both halves are there", func() bool {
 		n := 0
 		s.onConns(func(_ *loop, c *conn) {
-			if c.aside != nil || !c.decoder.Idle() {
+			if c.extra != nil || !c.decoder.Idle() {
 				n++
 			}
 		})
@@ -234,7 +233,7 @@ func TestEngineThatStopsUnaskedIsAnError(t *testing.T) {
 	}
 }
 
-// Two engines of one process: gnet's default logger is theirs in common, everything else is not.
+// Two engines of one process share gnet's default logger, and no other state.
 func TestEnginesSideBySide(t *testing.T) {
 	a, b := start(t), start(t)
 	ca, cb := a.open("topics=x"), b.open("topics=x")

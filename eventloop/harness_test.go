@@ -9,11 +9,11 @@ import (
 	"tickcast/broadcast"
 )
 
-// patience bounds every wait of these tests. Nothing that works comes near it.
+// patience bounds every wait of these tests. A working server stays far below it.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	checkOwner = true
+	broadcast.CheckOwners(true)
 	if child := children[os.Getenv(childVariable)]; child != nil {
 		os.Exit(child())
 	}
@@ -24,20 +24,22 @@ func TestMain(m *testing.M) {
 type server struct {
 	t      testing.TB
 	engine *Engine
-	hub    *broadcast.Hub
-	addr   string
+	hub    *broadcast.Shards
+	addr   string // the first one
+	secure bool   // it has TLS
 	cancel context.CancelFunc
 	result chan error // of Run
+	panics uint64     // that the test makes
 }
 
 // A setting changes the server that start makes.
 type setting func(*Config, *broadcast.Config)
 
-// grace is what the servers of these tests are stopped with: whoever tests the end of connections passes another one.
+// grace is the grace with which the servers of these tests stop; tests of the end of connections pass another one.
 const grace = 0
 
-// start runs a server with production's settings, but without deadlines that the test did not ask for. It is stopped at
-// the end of the test, which fails if Run does.
+// start runs a server with production's settings, but without deadlines except for the test's own. It stops at the end of the
+// test, which fails if Run does.
 func start(t testing.TB, settings ...setting) *server {
 	t.Helper()
 	return startWithGrace(t, grace, settings...)
@@ -71,25 +73,31 @@ func launch(grace time.Duration, settings ...setting) (*server, error) {
 		Backlog:      1024,
 		SendBuffer:   16 << 10, NotSentLowat: 16 << 10, TCPUserTimeout: 30 * time.Second,
 		MaxHeaderSize: 8 << 10, MaxMessageSize: 16 << 10, QueueBytes: 128 << 10,
-		HandshakeTimeout: patience, CloseTimeout: patience,
+		HandshakeTimeout: patience, CloseTimeout: patience, Drain: Drain{Duration: time.Millisecond},
 		Slice: 2 * time.Millisecond,
+		TLS:   testTLSConfig(),
 	}
 	hub := broadcast.Config{Node: "test", Subscribe: []string{">"}, MaxMessageSize: cfg.MaxMessageSize}
 	for _, change := range settings {
 		change(&cfg, &hub)
 	}
+	if testTLS != "" && len(cfg.TLS.Listen) == 0 {
+		cfg.Listen, cfg.TLS.Listen = nil, cfg.Listen
+	}
 	hub.Shards = cfg.Loops
-	s := &server{hub: broadcast.NewHub(hub), result: make(chan error, 1)}
+	s := &server{hub: broadcast.New(hub), result: make(chan error, 1)}
 	var err error
 	if s.engine, err = New(cfg, s.hub); err != nil {
 		return nil, err
 	}
+	s.engine.stopWithin = patience // the machine may be busy
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	go func() { s.result <- s.engine.Run(ctx, grace) }()
 	select {
 	case <-s.engine.Ready():
 		s.addr = s.engine.Addrs()[0]
+		s.secure = len(cfg.Listen) == 0
 		return s, nil
 	case err := <-s.result:
 		cancel()
@@ -105,6 +113,9 @@ func (s *server) join() {
 		s.result <- nil
 		if err != nil {
 			s.t.Errorf("Run: %v", err)
+		}
+		if n := s.engine.Stats().Panics; n > s.panics {
+			s.t.Errorf("%d panics", n)
 		}
 	case <-time.After(patience):
 		s.t.Fatal("Run does not return")
@@ -136,21 +147,21 @@ func (s *server) onConns(f func(*loop, *conn)) {
 	s.t.Helper()
 	s.onLoops(func(l *loop) {
 		for slot := range l.conns.made {
-			if c := l.conns.at(slot); c.state != stateFree {
+			if c := l.conns.At(slot); c.state != stateFree {
 				f(l, c)
 			}
 		}
 	})
 }
 
-// stats returns the figures as of now.
+// stats returns the present figures.
 func (s *server) stats() Stats {
 	s.t.Helper()
-	s.onLoops((*loop).publish)
+	s.onLoops(func(l *loop) { l.counters.publish(&l.tally) })
 	return s.engine.Stats()
 }
 
-// eventually waits until what says so comes about: for what nobody is told of, such as the end of a connection.
+// eventually waits until ok: for events without a notice, such as the end of a connection.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
@@ -160,7 +171,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// closedWith waits until one WebSocket has ended, and checks the code that it is counted under.
+// closedWith waits until one WebSocket has ended, and checks the code under which it is counted.
 func (s *server) closedWith(code uint16) {
 	s.t.Helper()
 	eventually(s.t, "a connection ends", func() bool { return len(s.engine.Stats().Closed) > 0 })

@@ -1,8 +1,10 @@
 package eventloop
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ func headerLines(lines []string) string {
 	return b.String() + "\r\n"
 }
 
-// upgrade is the opening handshake with its lines replaced: by those that begin with the same name.
+// upgrade returns the opening handshake with some lines replaced by lines of the same name.
 func upgrade(lines ...string) string {
 	head := strings.Split(strings.TrimSuffix(request(""), "\r\n\r\n"), "\r\n")
 	for i := range head {
@@ -50,9 +52,9 @@ func TestHTTPAnswers(t *testing.T) {
 		name    string
 		request string
 		status  int
-		header  string // a line that the response has; several are separated by |
+		header  string // a line of the response; several are separated by |
 		body    string // a part of the body; "-" = there is none
-		ends    bool   // the connection ends behind the response
+		ends    bool   // the connection ends after the response
 	}{
 		{"page", get("/"), 200, "Content-Type: text/html; charset=utf-8|Content-Length: 39|Cache-Control: no-cache|X-Content-Type-Options: nosniff", page, false},
 		{"page by HEAD", "HEAD / HTTP/1.1\r\nHost: test\r\n\r\n", 200, "Content-Length: 39|Etag: " + etag, "-", false},
@@ -63,7 +65,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"page that the client held", get("/", `If-None-Match: "old"`), 200, "Etag: " + etag, page, false},
 		{"Connection: close", get("/", "Connection: close"), 200, "Connection: close", page, true},
 		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", 200, "Connection: close", page, true},
-		{"HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "", page, false},
+		{"HTTP/1.0 with keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "Connection: keep-alive", page, false},
 		{"empty line before the request", "\r\n" + get("/"), 200, "", page, false},
 
 		{"no such page", get("/nothing"), 404, "Cache-Control: no-store", "no such page", false},
@@ -73,7 +75,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"OPTIONS", "OPTIONS / HTTP/1.1\r\nHost: test\r\n\r\n", 405, "Allow: GET, HEAD", "", false},
 
 		{"POST with a body", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody", 400, "Connection: close", "request with a body", true},
-		{"chunked body", "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "", "", true},
+		{"chunked body", "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411, "Connection: close", "send Content-Length", true},
 		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400, "", "Host", true},
 		{"two Hosts", get("/", "Host: other"), 400, "", "Host", true},
 		{"absolute target", get("http://test/"), 400, "", "", true},
@@ -90,13 +92,19 @@ func TestHTTPAnswers(t *testing.T) {
 		{"endless header", get("/", "A: "+strings.Repeat("a", 9000)), 431, "Connection: close", "", true},
 		{"too many headers", get("/", strings.Split(strings.Repeat("A: b|", 101), "|")[:101]...), 431, "", "", true},
 
-		{"stream without an upgrade", get("/stream"), 426, "Upgrade: websocket", "", true},
+		{"stream without an upgrade", get("/stream", "Sec-WebSocket-Key: "+testKey, "Sec-WebSocket-Version: 13"), 426, "Upgrade: websocket", "", true},
+		{"stream without topics", get("/stream"), 400, "Cache-Control: no-store", "topics is missing", true},
 		{"stream by POST", "POST" + strings.TrimPrefix(upgrade(), "GET"), 405, "Allow: GET", "", true},
 		{"old version", upgrade("Sec-WebSocket-Version: 8"), 426, "Sec-Websocket-Version: 13|Upgrade: websocket", "", true},
 		{"no version", upgrade("Sec-WebSocket-Version: "), 426, "Sec-Websocket-Version: 13", "", true},
+		{"key without Upgrade", get("/stream", "Sec-WebSocket-Key: "+testKey), 426, "Upgrade: websocket", "", true},
+		{"version without Upgrade", get("/stream", "Connection: close", "Sec-WebSocket-Version: 13"), 426, "Upgrade: websocket", "", true},
 		{"short key", upgrade("Sec-WebSocket-Key: c2hvcnQ="), 400, "", "Sec-WebSocket-Key", true},
 		{"no Connection: Upgrade", upgrade("Connection: keep-alive"), 400, "", "Connection", true},
 		{"upgrade by HTTP/1.0", upgrade("GET /stream HTTP/1.0"), 400, "", "HTTP/1.1", true},
+		{"topic in place of topics", string(request("topic=px.A")), 400, "", "did you mean topics?", true},
+		{"raw wildcard in the query", "GET /stream?topics=px.> HTTP/1.1\r\n", 400, "", "%3E", true},
+		{"list of topics that is none", string(request("topics=%5B1%5D")), 400, "", "JSON list", true},
 		{"malformed query", string(request("topics=%zz")), 400, "", "query", true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -132,7 +140,25 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
-// has reports whether r has a header of that name with value as one of its values.
+// ab speaks HTTP/1.0: with -k it asks for keep-alive, and waits for ever unless the answer says that it is granted.
+func TestApacheBenchKeepsItsConnections(t *testing.T) {
+	ab, err := exec.LookPath("ab")
+	if err != nil {
+		t.Skip("no ab in PATH")
+	}
+	clearTextOnly(t)
+	s := start(t)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, ab, "-k", "-q", "-n", "200", "-c", "4", "http://"+s.addr+"/").CombinedOutput()
+	for _, want := range []string{"Complete requests:      200\n", "Keep-Alive requests:    200\n", "Failed requests:        0\n"} {
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Fatalf("%v, without %q:\n%s", err, want, out)
+		}
+	}
+}
+
+// has reports whether value is one of the values of r's header of that name.
 func has(r *http.Response, name, value string) bool {
 	if name == "Connection" && value == "close" {
 		return r.Close // net/http takes it out
@@ -148,7 +174,7 @@ func has(r *http.Response, name, value string) bool {
 // RFC 9110 section 7.8: Upgrade names hop-by-hop protocols, so Connection must name Upgrade. net/http hides that header.
 func TestUpgradeRequiredNamesItInConnection(t *testing.T) {
 	s := start(t)
-	for _, req := range []string{get("/stream"), upgrade("Sec-WebSocket-Version: 8")} {
+	for _, req := range []string{get("/stream", "Sec-WebSocket-Key: "+testKey), upgrade("Sec-WebSocket-Version: 8")} {
 		c := s.dial()
 		c.send(req)
 		b, err := io.ReadAll(c.r)
@@ -180,7 +206,7 @@ func TestRequestByteByByte(t *testing.T) {
 	c.dripped(masked(wsproto.OpText, `{"op":"ping","id":7}`))
 	c.expect(`{"op":"ack","id":7`)
 	s.onConns(func(_ *loop, c *conn) {
-		if c.aside != nil || !c.decoder.Idle() {
+		if c.extra != nil || !c.decoder.Idle() {
 			t.Error("the open connection holds a buffer")
 		}
 	})
@@ -205,7 +231,7 @@ func TestPipelinedRequests(t *testing.T) {
 	if r, body := c.response("GET"); r.StatusCode != 200 || len(body) != 300<<10 {
 		t.Error(r.Status, len(body))
 	}
-	c.ended() // behind Connection: close nothing is answered
+	c.ended() // after Connection: close no request is answered
 }
 
 // A request, the upgrade and the first frames, all before the first answer is read.

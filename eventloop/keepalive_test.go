@@ -16,7 +16,7 @@ func TestFirstMessageTimeout(t *testing.T) {
 	inAddress := s.open("topics=px.A")
 	inCommand := s.open("")
 	inCommand.subscribe("px.A")
-	left := s.open("topics=px.A") // has asked for something once
+	left := s.open("topics=px.A") // has subscribed once
 	left.expect(`{"op":"ack"`)
 	left.command(`{"op":"unsub","topics":["px.A"]}`)
 	left.expect(`{"op":"ack"`)
@@ -83,7 +83,7 @@ func TestPingsGoOnWhileTheyAreAnswered(t *testing.T) {
 	}
 }
 
-// A client that is heard is neither pinged nor closed, whatever it is that it sends.
+// A client that sends anything is neither pinged nor closed.
 func TestClientThatIsHeardIsLeftAlone(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) {
 		c.PingInterval, c.IdleTimeout = 500*time.Millisecond, 800*time.Millisecond

@@ -7,14 +7,13 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/panjf2000/gnet/v2"
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"golang.org/x/sys/unix"
 )
 
-// listenURL is address as gnet wants it. An IPv4 address saves the mapped IPv6 address of every connection.
+// listenURL returns address in gnet's form. An IPv4 address saves the mapped IPv6 address of every connection.
 func listenURL(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if ip, perr := netip.ParseAddr(host); err == nil && perr == nil && ip.Is4() {
@@ -23,8 +22,8 @@ func listenURL(address string) string {
 	return "tcp://" + address
 }
 
-// connectionLimit returns how many connections are admitted, and how many descriptors of the limit of open files are
-// kept for other things: listeners, epoll, NATS, the internal port, and connections that are just being refused.
+// connectionLimit returns the number of connections that are admitted, and the number of descriptors that the limit of open files
+// leaves to other things: listeners, epoll, NATS, the internal port, and connections that are just being refused.
 func connectionLimit(configured int) (admitted, reserve int64, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -43,10 +42,10 @@ func connectionLimit(configured int) (admitted, reserve int64, err error) {
 	}
 }
 
-// tuneListeners sets what accepted sockets inherit and gnet has no option for, and returns the bound addresses.
+// tuneListeners sets the options that accepted sockets inherit and that gnet does not know, and returns the bound addresses.
 func (e *Engine) tuneListeners(g gnet.Engine) ([]string, error) {
 	var addrs []string
-	for _, a := range e.cfg.Listen {
+	for _, a := range e.listen {
 		_, address, _ := strings.Cut(listenURL(a), "://")
 		fd, err := g.DupListener("tcp", address) // shares the socket, so options set here are the listener's
 		if err != nil {
@@ -62,6 +61,7 @@ func (e *Engine) tuneListeners(g gnet.Engine) ([]string, error) {
 	return addrs, nil
 }
 
+// tune sets the options of one listener and returns its bound address.
 func (e *Engine) tune(fd int) (bound string, err error) {
 	set := func(level, option, value int, name string) {
 		if value > 0 && err == nil {
@@ -78,17 +78,23 @@ func (e *Engine) tune(fd int) (bound string, err error) {
 	if err != nil {
 		return "", err
 	}
+	addr, err := boundAddr(fd)
+	return addr.String(), err
+}
+
+// boundAddr returns the local address of a socket.
+func boundAddr(fd int) (netip.AddrPort, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return "", err
+		return netip.AddrPort{}, err
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String(), nil
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String(), nil
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
 	}
-	return "", fmt.Errorf("unknown address family %T", sa)
+	return netip.AddrPort{}, fmt.Errorf("unknown address family %T", sa)
 }
 
 // An acceptError stands in for gnet's error after a failed accept.
@@ -98,34 +104,28 @@ type acceptError struct {
 
 func (acceptError) Error() string { return "eventloop: accept failed" }
 
-// surviveAcceptErrors keeps gnet from shutting the whole engine down when accept fails for want of descriptors or memory
-// (EMFILE, ENFILE, ENOBUFS, ENOMEM), which anyone could bring about who opens connections fast enough.
+// surviveAcceptErrors keeps gnet from shutting the whole engine down when accept fails for lack of descriptors or memory (EMFILE,
+// ENFILE, ENOBUFS, ENOMEM). Any client that opens connections fast enough could cause that.
 //
-// Subtle: gnet ends its main reactor when errors.Is says that the error is errors.ErrAcceptSocket. A value that cannot be
-// compared is nothing to errors.Is, not even itself, so the reactor goes on. Its listener is edge-triggered: it looks at
-// the waiting connections again when the next one arrives, which pokeListeners sees to.
+// Subtle: gnet ends its main reactor if errors.Is finds errors.ErrAcceptSocket in the error. For errors.Is, a value that cannot be
+// compared is not equal even to itself, so the reactor goes on. Its listener is edge-triggered: it looks at the waiting
+// connections again when the next one arrives. pokeListeners makes one arrive.
 var surviveAcceptErrors = sync.OnceFunc(func() { gneterrors.ErrAcceptSocket = acceptError{} })
-
-type acceptState struct {
-	failures atomic.Uint64
-	failed   atomic.Bool // since the last poke
-	told     atomic.Bool // in the log
-}
 
 // acceptFailed notes a failed accept. Any goroutine may call it.
 func (e *Engine) acceptFailed(format string, args ...any) {
 	e.accepting.failures.Add(1)
 	e.accepting.failed.Store(true)
-	if !e.accepting.told.Swap(true) {
+	if !e.accepting.logged.Swap(true) {
 		e.log.Error("connections cannot be accepted: " + fmt.Sprintf(format, args...))
 	}
 }
 
-// pokeListeners makes a connection to each address after an accept has failed, so that gnet accepts those that wait.
-// It takes a descriptor itself: until there is one, it fails and is tried again at the next tick.
+// pokeListeners makes a connection to each address after an accept has failed, so that gnet accepts the waiting ones. The
+// connection needs a descriptor too: until there is one, it fails and is tried again at the next tick.
 func (e *Engine) pokeListeners() {
-	if !e.accepting.failed.Swap(false) { // before the poke: the accept that it brings about may fail as well
-		if e.accepting.told.Swap(false) {
+	if !e.accepting.failed.Swap(false) { // before the poke: the accept that follows may fail as well
+		if e.accepting.logged.Swap(false) {
 			e.log.Info("connections are accepted again")
 		}
 		return
@@ -135,7 +135,7 @@ func (e *Engine) pokeListeners() {
 		if err != nil {
 			e.accepting.failed.Store(true)
 			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-				e.makeRoom(e.cfg.Listen[i])
+				e.makeRoom(e.listen[i])
 			}
 			return
 		}
@@ -143,8 +143,7 @@ func (e *Engine) pokeListeners() {
 	}
 }
 
-// makeRoom gives up the connection that has waited longest. A full backlog takes in no other one, so nothing would ever
-// wake gnet.
+// makeRoom closes the connection that has waited longest. A full backlog admits no other one, so gnet would never wake up.
 func (e *Engine) makeRoom(listen string) {
 	_, address, _ := strings.Cut(listenURL(listen), "://")
 	fd, err := e.gnet.DupListener("tcp", address)
@@ -157,7 +156,7 @@ func (e *Engine) makeRoom(listen string) {
 	}
 }
 
-// reachable is a bound address as this host can connect to it.
+// reachable returns the form of a bound address to which this host can connect.
 func reachable(addr string) string {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil || !ap.Addr().IsUnspecified() {

@@ -3,54 +3,113 @@ package eventloop
 import (
 	"math"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"tickcast/wsproto"
 )
 
-var pingFrame = wsproto.AppendFrame(nil, wsproto.OpPing, nil)
+// An outcome is the result of a send.
+type outcome uint8
 
-// sweepInterval is how often, at most, fan-outs look for connections that have caught up.
-const sweepInterval = 5 * time.Millisecond
+const (
+	outcomeSent   outcome = iota // the socket accepted everything
+	outcomeBehind                // the socket refused a part: gnet holds it, or some frames were not accepted
+	outcomeGone                  // the connection has ended
+)
 
-// Write sends whole frames to the client in slot; see broadcast.Outlet. It is the hot path: one system call, a few fields of
-// one cache line.
-func (l *loop) Write(slot uint32, frames []byte, count int) (taken int, ok bool) {
-	c := l.conns.at(slot)
-	if c.flags&(flagBehind|flagTakeover) != 0 {
-		return l.writeSeldom(c, frames)
+// An origin is the reason for which bytes are sent.
+type origin uint8
+
+const (
+	ofShard  origin = iota // data and answers of the shard
+	ofClient               // an answer to a frame of the client: bounded while the client is behind
+	ofServer               // unasked, such as a ping or a close frame: seldom, and never held against the client
+)
+
+// send sends count frames, or bytes that are no frame with a count of 0. It is the only way of bytes to a client, and counts
+// them. It is also the hot path: one system call, a few fields of one cache line.
+//
+// If the socket is full, gnet buffers the part that the socket refused. With bytes of the shard, it buffers up to the end of a
+// frame only: taken counts the bytes of the accepted frames, and the others stay with the caller. All frames of other
+// bytes, of a packed frame and for a client that is behind already are accepted.
+func (l *loop) send(c *conn, frames []byte, count int, from origin) (taken int, out outcome) {
+	taken = len(frames)
+	mayCut := from == ofShard
+	if pack := l.row(c).pack; pack != nil {
+		l.packed = pack(l, l.packed, c, frames)
+		frames, mayCut = l.packed, false // the client's window has moved on
+		l.packed = reuse(frames)
 	}
-	n, errno := writeNow(c.fd, frames)
-	if n == len(frames) {
-		l.frames += uint64(count)
-		l.bytesSent += uint64(n)
+	if c.flags&flagTLS != 0 {
+		n, out := l.sendSealed(c, frames, count, from, mayCut)
+		if mayCut {
+			taken = n
+		}
+		return taken, out
+	}
+	if c.flags&flagBehind != 0 {
+		out = l.enqueue(c, frames, l.bounds(c, from))
+	} else if n, errno := writeNow(c.fd, frames); n == len(frames) {
 		c.sent = l.now
-		return n, true
+	} else {
+		all := len(frames)
+		if mayCut {
+			taken, count = framesUpTo(frames, n, l.row(c).size)
+			frames = frames[:taken]
+		}
+		out = l.buffer(c, frames[n:], errno)
+		if out == outcomeSent && len(frames) < all { // there is room again: the next sweep tells the shard
+			l.listBehind(c)
+			out = outcomeBehind
+		}
 	}
-	return l.writeSome(c, frames, n, errno)
+	if out != outcomeGone {
+		l.frames += uint64(count)
+		l.bytesSent += uint64(len(frames))
+	}
+	return taken, out
 }
 
-// writeSeldom is Write for a client that is behind, so that it is an answer which has to wait, or that is sent frames of its
-// own, which then are all taken.
-func (l *loop) writeSeldom(c *conn, frames []byte) (taken int, ok bool) {
-	if c.flags&flagTakeover == 0 {
-		return len(frames), l.write(c, frames)
-	}
-	l.frames-- // writeOwn counts one
-	b := l.packed
-	for rest := frames; len(rest) > 0; {
-		size := frameSize(rest)
-		b = l.appendOwn(b, c, rest[:size])
-		rest = rest[size:]
-		l.frames++
-	}
-	l.packed = reuse(b)
-	return len(frames), l.writeOwn(c, b)
+// answer sends an answer to the client: a pong, an echo, a response. It waits if the client is behind. answer reports false if
+// the connection is over.
+func (l *loop) answer(c *conn, b []byte, frames int) bool {
+	_, out := l.send(c, b, frames, ofClient)
+	return out != outcomeGone
 }
 
-// frameSize returns the length of the first of frames of ours.
+// tell sends a frame for which the client has not asked: a ping, a heartbeat, a close frame. It reports false if the connection
+// is over.
+func (l *loop) tell(c *conn, frame []byte) bool {
+	_, out := l.send(c, frame, 1, ofServer)
+	return out != outcomeGone
+}
+
+// Write sends data of the shard; see broadcast.Outlet.
+func (l *loop) Write(slot uint32, frames []byte, count int) (taken int, ok bool) {
+	taken, out := l.send(l.conns.At(slot), frames, count, ofShard)
+	return taken, out == outcomeSent
+}
+
+// bounds reports whether bytes for a client that is behind count as an answer. Data does once at most: until the shard knows.
+func (l *loop) bounds(c *conn, from origin) bool {
+	return from == ofClient || from == ofShard && l.shard.Behind(c.slot)
+}
+
+// framesUpTo returns the length and the number of the frames up to and including the one that holds byte n. The frames are ours,
+// so they are well-formed. sizeOf is transport.size.
+func framesUpTo(frames []byte, n int, sizeOf func([]byte) int) (size, count int) {
+	if sizeOf == nil {
+		sizeOf = frameSize
+	}
+	for size <= n && size < len(frames) {
+		size += sizeOf(frames[size:])
+		count++
+	}
+	return size, count
+}
+
+// frameSize returns the length of the first of frames, which are ours.
 func frameSize(frames []byte) int {
 	h, n, err := wsproto.ParseHeader(frames)
 	if size := n + int(h.Length); err == nil && n > 0 && size <= len(frames) {
@@ -59,208 +118,119 @@ func frameSize(frames []byte) int {
 	return len(frames) // not reached
 }
 
-// writeSome goes on with frames of which the socket took n bytes: gnet keeps the rest of the one that was cut, and the shard
-// has those after it back.
-func (l *loop) writeSome(c *conn, frames []byte, n int, errno unix.Errno) (taken int, ok bool) {
-	l.frames-- // writeRest counts one
-	for taken <= n && taken < len(frames) {
-		taken += frameSize(frames[taken:])
-		l.frames++
-	}
-	ok = l.writeRest(c, frames[:taken], n, errno)
-	if ok && taken < len(frames) { // there is room again: the next sweep tells the shard
-		l.list(c)
-		ok = false
-	}
-	return taken, ok
-}
-
-// Close ends the connection of the client in slot; see broadcast.Outlet.
-func (l *loop) Close(slot uint32, code wsproto.StatusCode, reason string) {
-	c := l.conns.at(slot)
-	if c.flags&flagBehind == 0 {
-		l.closeWith(c, code, reason)
-		return
-	}
-	l.endSlow(c, code, reason)
-}
-
-// endSlow ends a connection whose client does not read. There is no closing handshake: the client would not see it in time.
-func (l *loop) endSlow(c *conn, code wsproto.StatusCode, reason string) {
-	c.code = code
-	_, _ = c.gc.Write(wsproto.AppendClose(nil, code, reason)) // appends to gnet's buffer; cannot fail
-	l.discard(c)
-}
-
-// write sends a whole frame, or several that must not be told apart. It reports false if the client is behind, or gone.
-func (l *loop) write(c *conn, frame []byte) bool {
-	if c.flags&flagTakeover != 0 {
-		l.packed = l.appendOwn(l.packed, c, frame)
-		frame = l.packed
-		l.packed = reuse(frame)
-	}
-	return l.writeOwn(c, frame)
-}
-
-// writeOwn is write for bytes that are as they are to be sent.
-func (l *loop) writeOwn(c *conn, b []byte) bool {
-	if c.flags&flagBehind != 0 {
-		l.enqueue(c, b)
-		return false
-	}
-	n, errno := writeNow(c.fd, b)
-	if n == len(b) {
-		l.frames++
-		l.bytesSent += uint64(n)
-		c.sent = l.now
-		return true
-	}
-	return l.writeRest(c, b, n, errno)
-}
-
-// writeNow is write(2) without telling the scheduler: the descriptor does not block, so the call returns at once.
-func writeNow(fd int32, b []byte) (int, unix.Errno) {
-	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-		if errno == 0 {
-			return int(n), 0
-		}
-		if errno != unix.EINTR {
-			return 0, errno
-		}
-	}
-}
-
-// writeRest goes on with a frame of which the socket took n bytes.
-func (l *loop) writeRest(c *conn, frame []byte, n int, errno unix.Errno) bool {
+// buffer gives gnet the bytes that the socket refused with errno, or with 0 for a part of them.
+func (l *loop) buffer(c *conn, b []byte, errno unix.Errno) outcome {
 	if errno != 0 && errno != unix.EAGAIN {
 		l.drop(c)
-		return false
+		return outcomeGone
 	}
-	l.frames++
-	l.bytesSent += uint64(len(frame))
-	if _, err := c.gc.Write(frame[n:]); err != nil {
-		return false // gnet has closed the connection
+	if _, err := c.gc.Write(b); err != nil { // gnet has closed the connection
+		return outcomeGone
 	}
 	if l.checkBehind(c) {
-		return false
+		l.widenLine(c)
+		return outcomeBehind
 	}
 	c.sent = l.now
-	return true
+	return outcomeSent
 }
 
-// answerCost is about what gnet needs to hold one answer beyond its bytes: many small ones would take far more memory than
+// answerCost is about the memory of one answer in gnet beyond its bytes: many small ones would take far more than
 // Config.QueueBytes.
 const answerCost = 64
 
-// enqueue adds an answer to what gnet holds for c, which is behind.
-func (l *loop) enqueue(c *conn, frame []byte) {
-	if c.gc.OutboundBuffered() == 0 {
-		c.queued = 0 // all have gone since, the next sweep will see it
+// answerUnit returns the unit of conn.queued in bytes: most, the bound of a transport, fits.
+func answerUnit(most int) int { return max(answerCost, most/math.MaxUint16+1) }
+
+// enqueue adds bytes to those that gnet holds for c, which is behind. Answers are counted and bounded: of the bytes that gnet
+// holds they are the last, so that a large message in front of them does not count.
+func (l *loop) enqueue(c *conn, b []byte, answer bool) outcome {
+	held := c.gc.OutboundBuffered()
+	if most := l.row(c).queueBytes; answer && most >= 0 {
+		unit := answerUnit(most)
+		queued := min(int(c.queued), held*(1+answerCost/2)/unit+1) // an answer has two bytes at least: more are not left
+		queued += (len(b) + answerCost + unit - 1) / unit
+		if queued > most/unit {
+			l.endFlooding(c, StatusSlowConsumer, "answers are not read")
+			return outcomeGone
+		}
+		c.queued = uint16(queued)
 	}
-	if !l.mayWait(c, len(frame)) {
-		l.endSlow(c, StatusSlowConsumer, "answers are not read")
-		return
-	}
-	c.queued++
-	l.frames++
-	l.bytesSent += uint64(len(frame))
-	_, _ = c.gc.Write(frame) // appends to gnet's buffer; cannot fail
+	_, _ = c.gc.Write(b) // appends to gnet's buffer; cannot fail
+	return outcomeBehind
 }
 
-// mayWait reports whether gnet may hold size bytes more for c, an answer or those of one read.
-func (l *loop) mayWait(c *conn, size int) bool {
-	most := l.engine.cfg.QueueBytes
-	if c.flags&flagEcho != 0 {
-		most = l.engine.cfg.EchoQueueBytes
-	}
-	return c.gc.OutboundBuffered()+size+answerCost*int(c.queued) <= most && c.queued < math.MaxUint16
-}
-
-// checkBehind lists c as behind if gnet holds bytes of it, and reports that.
+// checkBehind reports whether c is behind, and lists it if gnet holds bytes of it.
 func (l *loop) checkBehind(c *conn) bool {
 	if c.gc.OutboundBuffered() > 0 {
-		l.list(c)
+		l.listBehind(c)
 	}
 	return c.flags&flagBehind != 0
 }
 
-// list has the next sweep look at c.
-func (l *loop) list(c *conn) {
+// listBehind puts c on the list of the next sweep.
+func (l *loop) listBehind(c *conn) {
 	if c.flags&flagBehind == 0 {
 		c.flags |= flagBehind
 		l.behind = append(l.behind, c.slot)
 	}
 }
 
-// control writes a frame of the connection itself. It reports false when the connection is over.
-func (l *loop) control(c *conn, frame []byte) bool {
-	l.write(c, frame)
-	return c.state != stateFree
+// endFlooding ends a connection whose client asks and does not read. There is no closing handshake, during which it could go on
+// asking. The frame is not counted, and rarely arrives.
+func (l *loop) endFlooding(c *conn, code wsproto.StatusCode, reason string) {
+	if l.row(c).end != nil {
+		l.closeWith(c, code, reason)
+		return
+	}
+	c.code = code
+	_, _ = c.gc.Write(l.seal(c, wsproto.AppendClose(nil, code, reason))) // appends to gnet's buffer; cannot fail
+	l.discard(c)
 }
 
-// sweep finds the connections whose bytes gnet has got rid of, and lets them go on. gnet has no callback for that.
+// sweepInterval is the shortest time between two sweeps for the sake of a fan-out.
+const sweepInterval = 5 * time.Millisecond
+
+// sweep finds the connections whose bytes the socket has accepted since, and lets them go on. gnet has no callback for that.
 func (l *loop) sweep() {
-	l.swept = time.Now()
+	l.doing.begin(doesSweep)
+	l.lastSweep = time.Now()
+	held := 0
 	slots := l.behind
-	l.behind = slots[:0] // in place: each slot looked at leaves at most itself behind
+	l.behind = slots[:0] // in place: each slot comes back at most once
 	for _, slot := range slots {
-		c := l.conns.at(slot)
+		c := l.conns.At(slot)
 		if c.state == stateFree {
-			l.conns.put(c)
+			l.conns.release(c)
 			continue
 		}
-		if c.gc.OutboundBuffered() > 0 {
+		if n := c.gc.OutboundBuffered(); n > 0 {
+			held += n
 			l.behind = append(l.behind, slot)
+			if l.now-c.sent >= thinAfter && c.flags&flagJudged == 0 {
+				l.narrowLine(c)
+			}
 			continue
 		}
+		l.restoreLine(c)
 		c.flags &^= flagBehind
 		c.queued = 0
 		c.sent = l.now
-		switch c.state {
-		case stateOpen:
-			if c.flags&flagEcho == 0 {
-				l.shard.Writable(slot)
-			}
-		case stateLinger:
-			l.shutdownWrite(c)
+		l.goOnInput(c)
+		switch {
+		case c.state == stateLinger:
+			l.endSending(c)
+		case c.state == stateOpen && l.row(c).subscriber:
+			l.shard.Writable(slot)
 		}
 	}
+	l.counters.outputBytes.Store(int64(held))
 }
 
-// closeWith sends our close frame and waits for the client's, for at most Config.CloseTimeout.
-func (l *loop) closeWith(c *conn, code wsproto.StatusCode, reason string) {
-	if c.state != stateOpen {
-		return
-	}
-	l.shard.Leave(c.slot)
-	c.state, c.since, c.code = stateClosing, l.now, code
-	l.schedule(c, l.now+l.times.closing)
-	l.write(c, wsproto.AppendClose(nil, code, reason))
-}
-
-// fail sends our close frame after the client broke the protocol, and reads nothing more
-// (RFC 6455 section 7.1.7, Fail the WebSocket Connection).
-func (l *loop) fail(c *conn, code wsproto.StatusCode, reason string) {
-	l.closeWith(c, code, reason)
-	if c.state == stateClosing {
-		l.linger(c)
-	}
-}
-
-// linger ends our side of the connection and waits for the client to end its own.
-func (l *loop) linger(c *conn) {
-	c.state, c.since = stateLinger, l.now
-	l.forget(c)
-	l.schedule(c, l.now+l.times.closing)
-	if !l.checkBehind(c) {
-		l.shutdownWrite(c)
-	}
-}
-
-func (l *loop) shutdownWrite(c *conn) {
-	if c.flags&flagShutdown == 0 {
+// endSending ends our side of the connection, once.
+func (l *loop) endSending(c *conn) {
+	if c.flags&flagShutdown == 0 && l.endSession(c, nil) {
 		c.flags |= flagShutdown
-		_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // fails only if the client is gone
+		shutdownWrite(c.fd)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"tickcast/broadcast"
+	"tickcast/wsproto"
 )
 
 // A faulty stands in for a connection's gnet.Conn and panics once, as an error of ours would.
@@ -19,9 +20,10 @@ func (f faulty) OutboundBuffered() int {
 	panic("test")
 }
 
-// A panic while a client's bytes are handled costs that client its connection, and nobody else anything.
+// A panic while a client's input is handled ends that client's connection and no other one.
 func TestPanicEndsOneConnection(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
+	s.panics = 2
 	other := s.open("topics=a")
 	other.expect(`{"op":"ack"`)
 	page, socket := s.dial(), s.open("topics=a")
@@ -35,13 +37,13 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		case 1: // page
 			c.gc = faulty{c.gc, c}
 		case 2: // socket
-			c.flags |= flagBehind // so that the answer to a command asks gnet
+			c.flags |= flagBehind // so that an answer asks gnet
 			c.gc = faulty{c.gc, c}
 		}
 	})
 	page.send(get("/"))
 	page.ended()
-	socket.command(`{"op":"ping"}`)
+	socket.send(masked(wsproto.OpPing, ""))
 	socket.ended()
 
 	s.hub.Publish("a", []byte("1"))
@@ -54,7 +56,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 }
 
-// A panic in the middle of a fan-out does not end all fan-outs.
+// After a panic in the middle of a fan-out, fan-outs go on.
 func TestPanicDuringAFanout(t *testing.T) {
 	first := true
 	s := start(t, func(c *Config, h *broadcast.Config) {
@@ -66,6 +68,7 @@ func TestPanicDuringAFanout(t *testing.T) {
 			}
 		}
 	})
+	s.panics = 1
 	c := s.open("topics=a")
 	c.expect(`{"op":"ack"`)
 	for seq := range uint64(3) {

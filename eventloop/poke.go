@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A poke lets a loop come back to itself: the loop writes a byte to one end of a socket pair, and gnet finds the other end
-// readable beside whatever else is, and tells it in the same round. gnet offers nothing for that: a task that is queued on the
-// loop runs before the loop looks at its sockets, and one that is queued by another goroutine costs a wake-up of another
-// thread, which took about a twentieth of the time of a fan-out.
+// A poke lets a loop come back to itself. The loop writes a byte to one end of a socket pair; gnet finds the other end readable
+// beside all other sockets and calls OnTraffic in the same round. gnet itself offers no such way: a task that is queued on the
+// loop runs before the loop looks at its sockets. A task that another goroutine queues wakes another thread, which took about a
+// twentieth of the time of a fan-out.
 type poke struct {
 	fd    int             // our end; -1 = not there (yet): tasks go through another goroutine
 	tasks []gnet.Runnable // to be run
@@ -22,8 +22,8 @@ type poke struct {
 
 var pokeByte = []byte{0}
 
-// newPoke makes the pair and gives gnet its end, which arrives some time later.
-func newPoke(l *loop) *poke {
+// newPoke makes the pair and gives gnet its end, which arrives at el some time later.
+func newPoke(el gnet.EventLoop) *poke {
 	p := &poke{fd: -1}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -33,7 +33,7 @@ func newPoke(l *loop) *poke {
 	c, err := net.FileConn(f) // a copy, of which gnet makes its own
 	_ = f.Close()
 	if err == nil {
-		_, err = l.el.Enroll(gnet.NewContext(context.Background(), &pokeEnd{p, fds[1]}), c)
+		_, err = el.Enroll(gnet.NewContext(context.Background(), &pokeEnd{p, fds[1]}), c)
 	}
 	if err != nil {
 		_ = unix.Close(fds[1])
@@ -47,17 +47,17 @@ type pokeEnd struct {
 	ours int // the other descriptor
 }
 
-// opened is called on the loop when gnet has its end.
-func (e *pokeEnd) opened() { e.fd = e.ours }
+// attach is called on the loop when gnet has its end.
+func (e *pokeEnd) attach() { e.fd = e.ours }
 
-// closed is called on the loop when gnet has closed its end: when the engine stops.
-func (e *pokeEnd) closed() {
+// detach is called on the loop when gnet has closed its end, at the engine's stop.
+func (e *pokeEnd) detach() {
 	e.fd = -1
 	_ = unix.Close(e.ours)
 }
 
-// run runs what is due.
-func (p *poke) run() {
+// runTasks runs the tasks that were added before.
+func (p *poke) runTasks() {
 	p.sent = false
 	tasks := p.tasks
 	p.tasks = p.spare[:0]
@@ -68,8 +68,8 @@ func (p *poke) run() {
 	p.spare = tasks
 }
 
-// add has t run after the loop has looked at its sockets. It reports false if it cannot.
-func (p *poke) add(t gnet.Runnable) bool {
+// addTask schedules t behind the loop's next look at its sockets. It reports false if it cannot.
+func (p *poke) addTask(t gnet.Runnable) bool {
 	if p.fd < 0 {
 		return false
 	}

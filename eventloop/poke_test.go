@@ -8,7 +8,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// A loop's own end of the socket pair arrives, and tasks that a loop puts off for itself run in their order, each once.
+// gnet's end of the socket pair arrives. Tasks that a loop puts off run in their order, each once.
 func TestLoopComesBackToItself(t *testing.T) {
 	s := start(t)
 	s.open("")
@@ -23,8 +23,8 @@ func TestLoopComesBackToItself(t *testing.T) {
 		loops.Add(1)
 		next := 0
 		for i := range tasks {
-			l.again(gnet.RunnableFunc(func(context.Context) error {
-				l.check()
+			l.continueWith(gnet.RunnableFunc(func(context.Context) error {
+				l.owner.Check(foreign)
 				if next != i {
 					wrong.Add(1)
 				}
@@ -34,7 +34,7 @@ func TestLoopComesBackToItself(t *testing.T) {
 			}))
 		}
 		if next != 0 {
-			wrong.Add(1) // none runs at once
+			wrong.Add(1) // no task runs at once
 		}
 	})
 	eventually(t, "all tasks have run", func() bool { return ran.Load() == tasks*loops.Load() })

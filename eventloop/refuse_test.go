@@ -23,14 +23,15 @@ func TestRefusedClientThatKeepsSendingGetsTheAnswer(t *testing.T) {
 		{"body", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\n\r\n", "HTTP/1.1 400 "},
 		{"endless header", "GET / HTTP/1.1\r\nHost: test\r\nA: ", "HTTP/1.1 431 "},
 		{"TLS", "\x16\x03\x01\x02\x00\x01", "HTTP/1.1 400 "},
-		{"no upgrade", get("/stream"), "HTTP/1.1 426 "},
+		{"no upgrade", get("/stream", "Sec-WebSocket-Version: 13"), "HTTP/1.1 426 "},
 		{"behind Connection: close", get("/", "Connection: close"), "HTTP/1.1 200 "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := s.dial()
 			c.t = t
+			c.endHandshake()
 			c.send(row.first)
-			c.send(strings.Repeat("a", 4<<20)) // more than the sockets hold: the server must take it
+			c.send(strings.Repeat("a", 4<<20)) // more than the sockets hold: the server must read it
 			b, err := io.ReadAll(c.r)
 			if err != nil || !strings.HasPrefix(string(b), row.want) {
 				t.Errorf("got %.40q, %v; want %q", b, err, row.want)
@@ -39,7 +40,7 @@ func TestRefusedClientThatKeepsSendingGetsTheAnswer(t *testing.T) {
 	}
 }
 
-// The server does not wait for ever for a client that it has refused.
+// The server waits a limited time for a client that it has refused.
 func TestRefusedClientThatStaysIsCutOff(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.CloseTimeout = 200 * time.Millisecond })
 	c := s.dial()
@@ -65,11 +66,14 @@ func TestHandshakeTimeout(t *testing.T) {
 		{"one byte", "G", "408 "},
 		{"half of a second request", get("/nothing") + "GET", "404 408 "},
 		{"no second request", get("/nothing"), "404 "},
+		{"an empty line behind a request", get("/nothing") + "\r\n", "404 "},
+		{"half an empty line behind a request", get("/nothing") + "\r", "404 "},
+		{"an empty line alone", "\r\n", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			begin := time.Now() // the server may accept before dial returns
 			c := s.dial()
 			c.t = t
-			begin := time.Now()
 			c.send(row.sent)
 			b, err := io.ReadAll(c.r)
 			got := ""
@@ -85,12 +89,12 @@ func TestHandshakeTimeout(t *testing.T) {
 			}
 		})
 	}
-	if n := s.stats().Rejected["timeout"]; n != 3 { // a connection on which nothing is asked is no refused request
+	if n := s.stats().Rejected["timeout"]; n != 3 { // a connection without a request is no refused request
 		t.Errorf("%d timeouts are counted", n)
 	}
 }
 
-// Bytes do not buy time: the whole request must come before the deadline.
+// The whole request must come before the deadline: single bytes do not move it.
 func TestHandshakeTimeoutOfAClientThatDrips(t *testing.T) {
 	s := start(t, shortHandshake)
 	c := s.dial()
@@ -130,12 +134,13 @@ func TestHandshakeTimeoutStartsAgainBehindARequest(t *testing.T) {
 }
 
 func TestMaxConnections(t *testing.T) {
+	clearTextOnly(t)
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.MaxConnections = 3 })
 	var admitted, refused []*client
 	for range 3 {
 		admitted = append(admitted, s.open(""))
 	}
-	// Above the limit: an answer, as long as not too many are waiting for theirs.
+	// Above the limit: an answer, as long as few connections wait for theirs.
 	for range s.engine.reserve / 2 {
 		c := s.dial()
 		c.send(request(""))
@@ -146,7 +151,7 @@ func TestMaxConnections(t *testing.T) {
 		c.atEnd()
 		refused = append(refused, c)
 	}
-	// Well above it: nothing. The end may be a reset.
+	// Well above it: no answer. The end may be a reset.
 	c := s.dial()
 	if b, err := io.ReadAll(c.r); len(b) > 0 {
 		t.Errorf("%q, %v", b, err)

@@ -2,19 +2,21 @@ package eventloop
 
 import (
 	"context"
+	"math/rand/v2"
+	"strconv"
 	"time"
 
+	"tickcast/broadcast/wire"
 	"tickcast/wsproto"
 )
 
-// drain refuses what is new, sends every client close code 1001 and waits until all connections are gone. It reports
-// whether that came about within grace.
+// drain refuses new connections, tells every client when to come back, closes all of them, each at its time within
+// Config.Drain.Duration, and waits until all connections are gone, or for grace. It reports whether they are gone.
 func (e *Engine) drain(grace time.Duration) bool {
+	e.drainTime = max(min(e.cfg.Drain.Duration, grace-e.cfg.CloseTimeout, grace/2), 0) // the closing handshakes take time as well
+	e.drainFrom = time.Now()
 	e.draining.Store(true)
-	e.mu.Lock()
-	loops := e.loops
-	e.mu.Unlock()
-	for _, l := range loops {
+	for _, l := range e.shownLoops() {
 		l.post(l.tasks.end)
 	}
 	if e.connections.Load() == 0 {
@@ -30,39 +32,115 @@ func (e *Engine) drain(grace time.Duration) bool {
 	}
 }
 
-// gone notes the end of a connection. The loops call it.
-func (e *Engine) gone() {
-	if e.connections.Add(-1) == 0 && e.draining.Load() {
-		e.emptied.Do(func() { close(e.empty) })
-	}
-}
-
-// stop ends gnet with the connections that are left. Rotate's return tells when it has.
+// stop ends gnet with the connections that are left. gnet.Rotate returns when they are closed.
 func (e *Engine) stop() {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // Stop would look every half a second
 	_ = e.gnet.Stop(ctx)
 }
 
-// end starts the closing handshake with every client, in slices.
-func (l *loop) end() {
+// comeBack returns a time of its own for each client to come back, and the time until which it should, within
+// Config.Drain.Window.
+func (e *Engine) comeBack() (after, before time.Duration) {
+	quarter := e.cfg.Drain.Window / 4
+	if quarter <= 0 {
+		return 0, 0
+	}
+	after = rand.N(3 * quarter)
+	return after, after + quarter
+}
+
+// goingAway returns the refusal of a request because the server ends.
+func (e *Engine) goingAway() *refusal {
+	after, before := e.comeBack()
+	if before == 0 {
+		return status503Draining
+	}
+	seconds := max(int64((after+1)*2/3/time.Second), 1) // clients wait for once to one and a half times this
+	return &refusal{503, "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n", rejectDraining}
+}
+
+// endConnections tells every client that the server ends, and then ends the connections whose time has come, in slices.
+func (l *loop) endConnections() {
+	l.doing.begin(doesEnd)
+	l.endDue = false
 	until := time.Now().Add(l.engine.cfg.Slice)
-	for n := 1; l.ending < l.conns.made; n++ {
-		c := l.conns.at(l.ending)
-		l.ending++
-		switch c.state {
-		case stateOpen:
-			l.closeWith(c, wsproto.StatusGoingAway, "server going away")
-		case stateRequest:
-			if c.flags&flagBehind != 0 { // its response is on the way
-				l.linger(c)
-			} else if c.aside == nil { // between requests
-				l.drop(c)
+	for {
+		switch {
+		case l.engine.cfg.Drain.Window > 0 && l.told < l.conns.made:
+			l.tellDrain(l.conns.At(l.told))
+			l.told++
+		case l.ending < l.endingUpTo():
+			l.endConnection(l.conns.At(l.ending))
+			l.ending++
+		default:
+			return // the next tick goes on
+		}
+		if time.Now().After(until) { // a connection with lossless patterns takes its time
+			l.endDue = true
+			l.continueWith(l.tasks.end)
+			return
+		}
+	}
+}
+
+// endsAtOnce is the number of connections that end at once, however long Config.Drain.Duration is. Chosen by us.
+const endsAtOnce = 64
+
+// endingUpTo returns the slot up to which connections end by now.
+func (l *loop) endingUpTo() uint32 {
+	e := l.engine
+	elapsed := time.Since(e.drainFrom)
+	if elapsed >= e.drainTime {
+		return l.conns.made
+	}
+	share := float64(elapsed) / float64(e.drainTime)
+	return min(uint32(share*float64(l.conns.made))+endsAtOnce, l.conns.made)
+}
+
+// tellDrain tells the client when to come back.
+func (l *loop) tellDrain(c *conn) {
+	t := l.row(c)
+	if c.state != stateOpen || !t.notices {
+		return
+	}
+	after, before := l.engine.comeBack()
+	frame := t.formOf(wire.Drain(after, before))
+	if t.events { // for browsers that do not read on
+		retry := after + rand.N(before-after)
+		frame = append(wire.AppendLine(nil, "retry: "+strconv.FormatInt(retry.Milliseconds(), 10)), frame...)
+	}
+	l.tell(c, frame)
+}
+
+// endCode returns the close code of the server's end, and its reason: 1012 if the closes are paced, so that clients can come back at the
+// same pace, else 1001.
+func (e *Engine) endCode() (code wsproto.StatusCode, reason string) {
+	if e.cfg.Drain.Duration > 0 {
+		return wsproto.StatusServiceRestart, "service restart"
+	}
+	return wsproto.StatusGoingAway, "going away"
+}
+
+// endConnection ends a connection, with the cursor of a client with lossless topics.
+func (l *loop) endConnection(c *conn) {
+	switch c.state {
+	case stateOpen:
+		code, reason := l.engine.endCode()
+		if t := l.row(c); t.subscriber && !t.poll {
+			if cursor := l.shard.ResumeAfter(c.slot); cursor != "" {
+				const longest = 123 // RFC 6455 section 5.5: 125 bytes less the code
+				if with := reason + ": resume after " + cursor; len(with) <= longest {
+					reason = with
+				}
 			}
 		}
-		if n%32 == 0 && time.Now().After(until) {
-			l.again(l.tasks.end)
-			return
+		l.closeWith(c, code, reason)
+	case stateRequest:
+		if c.flags&flagBehind != 0 { // its response is under way
+			l.linger(c)
+		} else if !c.withinRequest() {
+			l.drop(c)
 		}
 	}
 }

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"tickcast/broadcast"
+	"tickcast/broadcast/topics"
 )
 
-// Every client is told, and Run returns as soon as the last one is gone.
+// Every client gets a close frame, and Run returns as soon as the last one is gone.
 func TestShutdown(t *testing.T) {
 	s := startWithGrace(t, patience)
 	subscribed, silent := s.open("topics=a"), s.open("")
@@ -25,7 +26,7 @@ func TestShutdown(t *testing.T) {
 	s.cancel()
 	begin := time.Now()
 	for _, c := range []*client{subscribed, silent} {
-		c.expectClose(1001)
+		c.expectClose(1012)
 		c.send(closeFrame(1001, ""))
 		c.ended()
 	}
@@ -34,7 +35,7 @@ func TestShutdown(t *testing.T) {
 	if d := time.Since(begin); d > patience/2 {
 		t.Errorf("Run returned after %v", d)
 	}
-	if st := s.engine.Stats(); len(st.Closed) != 1 || st.Closed[1001] != 2 || st.Connections != 0 || st.WebSockets != 0 {
+	if st := s.engine.Stats(); len(st.Closed) != 1 || st.Closed[1012] != 2 || st.Connections != 0 || st.WebSockets != 0 {
 		t.Errorf("%+v", st)
 	}
 	if !s.engine.Draining() {
@@ -42,7 +43,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Clients that never answer, or never read, hold Run up for no longer than the grace.
+// Clients that never answer, or never read, delay Run's return by the grace at most.
 func TestShutdownWithClientsThatDoNotAnswer(t *testing.T) {
 	const grace = 300 * time.Millisecond
 	s := startWithGrace(t, grace)
@@ -58,13 +59,13 @@ func TestShutdownWithClientsThatDoNotAnswer(t *testing.T) {
 	if d := time.Since(begin); d < grace || d > grace+5*time.Second {
 		t.Errorf("Run returned after %v", d)
 	}
-	mute.expectClose(1001)
+	mute.expectClose(1012)
 	if _, err := net.Dial("tcp", s.addr); err == nil {
 		t.Error("the listener is open")
 	}
 }
 
-// A client that is given up after CloseTimeout does not make Run wait for the whole grace.
+// Run does not wait for the whole grace if CloseTimeout has ended the last client.
 func TestShutdownAfterTheCloseTimeout(t *testing.T) {
 	s := startWithGrace(t, patience, func(c *Config, _ *broadcast.Config) { c.CloseTimeout = 200 * time.Millisecond })
 	c := s.open("")
@@ -74,11 +75,12 @@ func TestShutdownAfterTheCloseTimeout(t *testing.T) {
 	if d := time.Since(begin); d > patience/2 {
 		t.Errorf("Run returned after %v", d)
 	}
-	c.expectClose(1001)
+	c.expectClose(1012)
 	c.ended()
 }
 
 func TestNewConnectionsDuringShutdown(t *testing.T) {
+	clearTextOnly(t)
 	s := startWithGrace(t, patience)
 	last := s.open("") // keeps the engine from ending
 	half, page := s.dial(), s.dial()
@@ -88,14 +90,14 @@ func TestNewConnectionsDuringShutdown(t *testing.T) {
 	eventually(t, "the halves are there", func() bool {
 		n := 0
 		s.onConns(func(_ *loop, c *conn) {
-			if c.aside != nil {
+			if c.extra != nil {
 				n++
 			}
 		})
 		return n == 2
 	})
 	s.cancel()
-	last.expectClose(1001)
+	last.expectClose(1012)
 
 	late := s.dial()
 	late.send(upgrade)
@@ -124,13 +126,13 @@ func TestShutdownOfAClientThatIsBehind(t *testing.T) {
 	c := s.behind()
 	s.cancel()
 	eventually(t, "it is closing", s.engine.Draining)
-	c.toTheClose(1001)
+	c.toTheClose(1012)
 	c.send(closeFrame(1001, ""))
 	c.ended()
 	s.join()
 }
 
-// A response that is on its way is finished, and then the connection.
+// A response under way is completed, then the connection ends.
 func TestShutdownDuringADownload(t *testing.T) {
 	s := startWithGrace(t, patience)
 	c := s.slow()
@@ -158,7 +160,7 @@ func TestNoGoroutineIsLeftAfterRun(t *testing.T) {
 	s.cancel()
 	s.join()
 	eventually(t, "its goroutines end", func() bool { return runtime.NumGoroutine() <= before })
-	s.hub.Publish("a", []byte("1")) // wakes nobody
+	s.hub.Publish("a", []byte("1")) // wakes no loop
 	if n := s.engine.Connections(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
@@ -175,7 +177,7 @@ func TestRunOfAContextThatIsDone(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	e, err := New(s.engine.cfg, broadcast.NewHub(broadcast.Config{Shards: 2}))
+	e, err := New(s.engine.cfg, broadcast.New(broadcast.Config{Config: topics.Config{Shards: 2}}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +220,7 @@ func TestSeveralAddresses(t *testing.T) {
 	}
 }
 
-// What an engine leaves open is closed: half a response cannot pass for a whole one.
+// The engine resets the connections that are left: half a response cannot pass for a whole one.
 func TestConnectionsAreCutOffAtTheEnd(t *testing.T) {
 	s := startWithGrace(t, 0)
 	c := s.slow()

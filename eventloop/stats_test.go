@@ -11,6 +11,7 @@ import (
 )
 
 func TestStatsCountEveryByte(t *testing.T) {
+	clearTextOnly(t)
 	s := start(t)
 	sent := get("/") + get("/nothing") + request("topics=a") +
 		masked(wsproto.OpText, `{"op":"ping"}`) + masked(wsproto.OpPing, "x") + masked(wsproto.OpPong, "y") + closeFrame(1000, "")
@@ -47,7 +48,7 @@ func TestStatsCountEveryByte(t *testing.T) {
 	}
 }
 
-// Lag is known while the loop stands still, not only afterwards.
+// Lag grows while the loop stands still, not only afterwards.
 func TestLagOfALoopThatStandsStill(t *testing.T) {
 	s := start(t, func(c *Config, _ *broadcast.Config) { c.Loops = 1 })
 	if lag := s.engine.Lag(); lag != 0 {
@@ -65,7 +66,7 @@ func TestLagOfALoopThatStandsStill(t *testing.T) {
 }
 
 func TestNewChecksTheLimitOfOpenFiles(t *testing.T) {
-	_, err := New(Config{Loops: 1, MaxConnections: 2 << 30}, broadcast.NewHub(broadcast.Config{}))
+	_, err := New(Config{Loops: 1, MaxConnections: 2 << 30}, broadcast.New(broadcast.Config{}))
 	if err == nil || !strings.HasPrefix(err.Error(), "eventloop: max_connections 2147483648 needs a limit of open files of ") {
 		t.Error(err)
 	}

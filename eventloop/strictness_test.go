@@ -13,7 +13,7 @@ import (
 	"tickcast/wsproto"
 )
 
-// docs/strictness.md names the rule that each of these tests holds.
+// docs/strictness.md names the rule of each of these tests.
 
 // rawFrame reads the bytes of one frame as they came.
 func (c *client) rawFrame() (h wsproto.Header, head, payload []byte) {
@@ -39,9 +39,8 @@ func (c *client) rawFrame() (h wsproto.Header, head, payload []byte) {
 	}
 }
 
-// What the server sends is whole, not masked, has no reserved bit without an extension and the shortest length, and text
-// that is UTF-8: RFC 6455 sections 5.1, 5.2, 5.5, 5.6 and 6.1. A decoder would forgive some of that, so the bytes are
-// looked at.
+// The server's frames are whole and not masked, without reserved bits unless an extension defines them, with the shortest length
+// and UTF-8 text: RFC 6455 sections 5.1, 5.2, 5.5, 5.6 and 6.1. A decoder would forgive some faults, so the test reads the bytes.
 func TestFramesAsTheyAreSent(t *testing.T) {
 	for _, row := range []struct {
 		name       string
@@ -79,7 +78,7 @@ func TestFramesAsTheyAreSent(t *testing.T) {
 			}
 			c.command(`{"op":"ping","id":1}`)
 			expect(`{"op":"ack","id":1`)
-			s.hub.Publish("a", []byte("\xff")) // is no text: it must not be sent as such
+			s.hub.Publish("a", []byte("\xff")) // not UTF-8: it must not be sent as text
 			s.hub.Publish("a", []byte("\"\xed\xa0\x80\""))
 			for _, size := range []int{1, 100, 500, 70_000} {
 				s.hub.Publish("a", []byte(`"`+strings.Repeat("€", size)+`"`))
@@ -135,7 +134,7 @@ func (c *client) answer(deflate bool) (h wsproto.Header, text string) {
 	return h, string(m.Payload)
 }
 
-// What is answered is what was offered, and no other extension: RFC 6455 sections 4.2.2 and 9, RFC 7692 section 5. See also
+// The server answers with an extension of the offer only: RFC 6455 sections 4.2.2 and 9, RFC 7692 section 5. See also
 // TestCompressionIsAgreedOn.
 func TestExtensionsAreChosenFromTheOffer(t *testing.T) {
 	s := start(t, compressing(wsproto.DeflatePolicy{}))
@@ -156,8 +155,8 @@ func TestExtensionsAreChosenFromTheOffer(t *testing.T) {
 	}
 }
 
-// A handshake that is not as RFC 6455 sections 4.1, 4.2.1, 9.1 and 11.3 want it is refused with a status; one with what is
-// not the server's business is not.
+// A handshake that breaks RFC 6455 sections 4.1, 4.2.1, 9.1 or 11.3 is refused with a status. Headers that the server does not
+// judge are accepted.
 func TestOpeningHandshakeIsJudged(t *testing.T) {
 	s := start(t)
 	add := func(name, value string) string { return withHeader(request(""), name, value) }
@@ -176,7 +175,8 @@ func TestOpeningHandshakeIsJudged(t *testing.T) {
 		{"extension that breaks the grammar", add("Sec-WebSocket-Extensions", "permessage-deflate; a=\"b"), 400},
 		{"extension that breaks the grammar on its second line", add("Sec-WebSocket-Extensions", "permessage-deflate\r\nSec-WebSocket-Extensions: ;"), 400},
 
-		{"an Origin", add("Origin", "https://example.com"), 101},
+		{"an Origin", add("Origin", "https://test"), 101},
+		{"an Origin that is not allowed", add("Origin", "https://example.com"), 403},
 		{"headers that nobody knows", add("X-Whatever", "\xff; =, \"\r\nForwarded: for=192.0.2.1"), 101},
 		{"key, Upgrade and Connection in other words", upgrade("Upgrade: WEBSOCKET", "Connection: keep-alive, uPGRADE"), 101},
 	} {
@@ -193,24 +193,24 @@ func TestOpeningHandshakeIsJudged(t *testing.T) {
 	}
 }
 
-// Once the server has sent its close frame it sends nothing more, whatever is published or asked: RFC 6455 section 5.5.1.
+// After its close frame the server sends no further frame, whatever is published or asked: RFC 6455 section 5.5.1.
 func TestNothingIsSentBehindOurClose(t *testing.T) {
 	s := startWithGrace(t, patience)
 	c := s.open("topics=a")
 	c.expect(`{"op":"ack"`)
 	s.cancel()
-	c.expectClose(1001)
+	c.expectClose(1012)
 	s.hub.Publish("a", []byte("1"))
 	s.onLoops(func(*loop) {}) // behind the fan-out, if there is one
 	c.send(masked(wsproto.OpPing, "late"))
 	c.command(`{"op":"ping","id":1}`)
 	c.send(closeFrame(1000, ""))
 	c.ended()
-	s.closedWith(1001)
+	s.closedWith(1012)
 }
 
-// What follows a broken rule or a close frame is not carried out, in the same segment or a later one, and the connection
-// ends though the client does not end it: RFC 6455 sections 1.4, 5.1 and 7.1.7.
+// Commands after a broken rule or a close frame are not applied, in the same segment or a later one, and the connection ends
+// though the client does not end it: RFC 6455 sections 1.4, 5.1 and 7.1.7.
 func TestNothingIsReadBehindTheEnd(t *testing.T) {
 	for _, row := range []struct {
 		name string
@@ -242,7 +242,7 @@ func TestNothingIsReadBehindTheEnd(t *testing.T) {
 	}
 }
 
-// Text is judged while its frame is still on the way: RFC 6455 section 8.1.
+// Text is judged while its frame is incomplete: RFC 6455 section 8.1.
 func TestBadTextEndsAnUnfinishedFrame(t *testing.T) {
 	for _, row := range []struct {
 		name string

@@ -9,6 +9,7 @@ import (
 	"github.com/coder/websocket"
 
 	"tickcast/broadcast"
+	"tickcast/broadcast/upstream"
 	"tickcast/wsproto"
 )
 
@@ -49,9 +50,10 @@ func TestCoderWebsocketAsClient(t *testing.T) {
 	s := start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, _, err := websocket.Dial(ctx, "ws://"+s.addr+"/stream", &websocket.DialOptions{
+	c, _, err := websocket.Dial(ctx, s.url("/stream"), &websocket.DialOptions{
+		HTTPClient:      webClient,
 		Subprotocols:    []string{"tickcast.v1.json"},
-		CompressionMode: websocket.CompressionContextTakeover, // which the server must turn down
+		CompressionMode: websocket.CompressionContextTakeover, // which the server must decline
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +78,7 @@ func TestCoderWebsocketAsClient(t *testing.T) {
 	expect(`{"t":"a","s":1,"d":{"bid":1.5}}`)
 	pinged := make(chan error, 1)
 	go func() { pinged <- c.Ping(ctx) }()
-	reading := c.CloseRead(ctx) // takes in the pong
+	reading := c.CloseRead(ctx) // reads the pong
 	if err := <-pinged; err != nil {
 		t.Error(err)
 	}
@@ -185,12 +187,12 @@ func TestTopicsInTheAddress(t *testing.T) {
 	}
 }
 
-// Upstream that goes away is told to those who are there and to those who come.
+// The loss of upstream is reported to present and to new clients.
 func TestStaleIsTold(t *testing.T) {
 	s := start(t)
 	c := s.open("topics=a")
 	c.expect(`{"op":"ack"`)
-	upstream, err := broadcast.ConnectNATS(s.hub, broadcast.NATSConfig{URLs: []string{"nats://127.0.0.1:1"}, ReconnectWait: time.Hour})
+	upstream, err := upstream.Connect(s.hub.Hub, upstream.Config{URLs: []string{"nats://127.0.0.1:1"}, ReconnectWait: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

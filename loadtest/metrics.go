@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// How a scrape is bounded.
+// Bounds of a scrape.
 const (
 	scrapeTimeout  = 5 * time.Second
 	scrapeBytes    = 16 << 20
@@ -29,12 +29,12 @@ type Metric struct {
 }
 
 // ScrapeMetrics fetches the pages in Prometheus' text format at the URLs and adds them up: by name, over all labels and
-// servers. Of a histogram or summary there are NAME_count and NAME_sum. Values that are no finite numbers are left out.
+// servers. A histogram or summary becomes NAME_count and NAME_sum. Only finite values count.
 //
-// It fails if one of the pages cannot be had within 5 seconds or has more than 16 MiB, since the sums would be too small
-// then; the error names all such pages.
+// It fails if one of the pages does not come within 5 seconds or has more than 16 MiB, since the sums would be too small.
+// The error names all such pages.
 func ScrapeMetrics(ctx context.Context, urls []string) (map[string]Metric, error) {
-	// No connection is kept: the load tester has other uses for its descriptors.
+	// It closes its connections, since the load tester needs the descriptors.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: scrapeTimeout}
 	var (
 		pages   = make([]map[string]Metric, len(urls))
@@ -118,7 +118,7 @@ func parseMetrics(page []byte) (map[string]Metric, error) {
 	return sums, nil
 }
 
-// addMetric adds a value to the metric of that name. JSON has no NaN and no infinity, and no sum is any better for them.
+// addMetric adds a value to the metric of that name. It ignores NaN and infinity, which JSON cannot hold.
 func addMetric(sums map[string]Metric, name string, value float64, counter bool) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return
@@ -127,8 +127,8 @@ func addMetric(sums map[string]Metric, name string, value float64, counter bool)
 	sums[name] = Metric{Value: m.Value + value, Counter: counter}
 }
 
-// metricChanges returns what happened between two scrapes: how much each counter grew, without those that did not, and
-// each gauge as it was at the end. A counter that fell has begun again at 0.
+// metricChanges returns the changes between two scrapes: the growth of each counter that grew, and the last value of each
+// gauge. A counter that fell has begun again at 0.
 func metricChanges(before, after map[string]Metric) map[string]float64 {
 	changes := make(map[string]float64)
 	for name, m := range after {

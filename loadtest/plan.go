@@ -1,48 +1,63 @@
 package loadtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"slices"
 	"time"
+
+	"tickcast/loadtest/fleet"
+	"tickcast/loadtest/machine"
 )
 
-// A Plan is what a run shall do. Its phases follow each other: opening, until all clients are open and subscribed; idle;
-// publishing; settling, until all that is owed has come. Then comes the report.
-type Plan struct {
-	// Fleet is all clients of the run. First, Stride, RunConns and Seed are filled in.
-	Fleet FleetConfig
+// Types of a plan and of its shortages that other packages define.
+type (
+	Step      = fleet.Step
+	Processes = machine.Processes
+	Shortage  = machine.Shortage
+)
 
-	// Processes that hold the clients. Zero: as many as RLIMIT_NOFILE asks for, at least one.
+// DefaultSubscribe is the command that a client sends when the plan's Fleet.Subscribe is empty.
+const DefaultSubscribe = fleet.DefaultSubscribe
+
+// A Plan describes a run. Its phases follow each other: opening, until all clients are open and subscribed; idle;
+// publishing; settling, until all owed deliveries have come. Then comes the report.
+type Plan struct {
+	// Fleet describes all clients of the run. The run fills in First, Stride, RunConns and Seed.
+	Fleet fleet.Config
+
+	// Processes is the number of parts. Zero: as many as RLIMIT_NOFILE requires, at least one.
 	Processes int
 
-	// Idle is how long nothing is published once all are open.
+	// Idle is the length of the phase without messages, once all clients are open.
 	Idle time.Duration
 
-	// Hold is how long the publishing phase takes. Zero: until the publisher's Messages, or else until the context ends.
+	// Hold is the length of the publishing phase. Zero: until the publisher's Messages, or else until the context ends.
 	Hold time.Duration
 
 	Publish PublishPlan
 
-	// Lossless says that the subscribers are owed each message. Otherwise a newer one may replace older ones, as long as
-	// they never go back and end with the newest.
+	// Lossless is set if the server owes its subscribers each message. Otherwise a newer message may replace older ones,
+	// but no older message may follow, and the newest must come.
 	Lossless bool
 
-	// MaxLatency is the longest that a delivery may take for the run to be clean. Zero: any time.
+	// MaxLatency bounds the latency of each delivery of a clean run. Zero: no bound.
 	MaxLatency time.Duration
 
-	// Settle is how long to wait for owed deliveries, or for answers to subscriptions, while none comes. Zero: 10 s.
+	// Settle bounds the time without progress in waiting for owed deliveries or answers to subscriptions. Zero: 10 s.
 	Settle time.Duration
 
-	// Churn is how many clients a second leave in the publishing phase and come back. Half of them close the
-	// WebSocket, the others just their socket.
+	// Churn is the number of clients that leave and come back in each second of the publishing phase. Half of them close
+	// the WebSocket, the others just their socket.
 	Churn float64
 
 	// Storms make a share of the clients leave at once in the publishing phase, and come back as fast as they can.
 	Storms []Storm
 
-	// Servers are the processes to watch on this machine. Nil: those that listen at the URL's addresses.
-	Servers Servers
+	// Servers are the servers' processes on this machine, whose costs are measured. Nil: those that listen at the URL's
+	// addresses.
+	Servers Processes
 
 	// Metrics are the URLs of the servers' /metrics.
 	Metrics []string
@@ -50,7 +65,7 @@ type Plan struct {
 	// Executable is the program that calls ServePart when PartVariable is set. Empty: this one.
 	Executable string
 
-	// Command is what the report says of how it came about.
+	// Command is the command line, for the report.
 	Command string
 }
 
@@ -60,27 +75,21 @@ type Storm struct {
 	After time.Duration
 }
 
-// A PublishPlan says what is published.
+// A PublishPlan describes the messages of a run.
 type PublishPlan struct {
-	URL      string  // of NATS; several separated by commas; empty: nothing is published
+	URL      string  // of NATS; several separated by commas; empty: the run does not publish
 	Subject  string  // {topic} stands for a topic; empty: the topic itself
 	Rate     float64 // messages a second over all topics
 	Bell     bool    // the market opens: ten times Rate at first, fading with a time constant of 10 s
-	Messages uint64  // in all; 0: as many as Hold takes
-	Payload  int     // bytes; shorter ones than a tick with its numbers are not possible
+	Messages uint64  // in all; 0: as many as are due during Hold
+	Payload  int     // bytes; at least the length of a tick with its numbers
 	Zipf     float64 // topics are drawn with this exponent; 0: in turn
-	Early    bool    // publishing begins before the first connection, and so goes on in all phases
+	Early    bool    // publishing begins before the first connection and goes on in all phases
 }
-
-// Of the opening bell.
-const (
-	bellPeak  = 10
-	bellDecay = 10 * time.Second
-)
 
 const defaultSettle = 10 * time.Second
 
-// check returns what is wrong with p.
+// check returns an error if p makes no sense.
 func (p *Plan) check() error {
 	switch {
 	case p.Processes < 0 || min(p.Idle, p.Hold, p.MaxLatency, p.Settle) < 0 || min(p.Churn, p.Publish.Rate, p.Publish.Zipf) < 0 ||
@@ -104,30 +113,30 @@ func (p *Plan) check() error {
 	if p.Publish.URL != "" {
 		seen := make(map[string]bool, len(p.Fleet.Topics))
 		for _, t := range p.Fleet.Topics {
-			if seen[t] { // whose message would it be?
+			if seen[t] { // the ledger could not distinguish their messages
 				return fmt.Errorf("loadtest: topic %q is there twice", t)
 			}
 			seen[t] = true
 		}
 	}
-	return p.Fleet.check()
+	return p.Fleet.Check()
 }
 
-// processes returns how many are needed.
-func (p *Plan) processes(l Limits) int { return orDefault(p.Processes, l.Processes(p.Fleet.Conns)) }
+// processes returns the number of parts that the run needs.
+func (p *Plan) processes(l machine.Limits) int {
+	return cmp.Or(p.Processes, l.Processes(p.Fleet.Conns))
+}
 
-// need returns what the run will take of the machine.
-func (p *Plan) need(targets []target) Need {
-	n := Need{Conns: p.Fleet.Conns, Processes: p.Processes, Sources: p.Fleet.Sources, LocalServers: true}
-	seen := map[netip.AddrPort]bool{}
-	for _, t := range targets {
-		if !seen[t.addr] {
-			seen[t.addr] = true
-			n.Targets = append(n.Targets, t.addr)
+// need returns the run's need of the machine's resources.
+func (p *Plan) need(targets fleet.Targets) machine.Need {
+	n := machine.Need{Conns: p.Fleet.Conns, Processes: p.Processes, Sources: p.Fleet.Sources, LocalServers: true}
+	for _, t := range targets.Addrs() {
+		if !slices.Contains(n.Targets, t) {
+			n.Targets = append(n.Targets, t)
 		}
-		n.LocalServers = n.LocalServers && t.addr.Addr().IsLoopback()
-		if a := t.addr.Addr(); len(p.Fleet.Sources) == 0 && !a.IsLoopback() && n.Sources == nil {
-			n.Sources = hostAddrs(a.Is4()) // as planSources does
+		n.LocalServers = n.LocalServers && t.Addr().IsLoopback()
+		if len(p.Fleet.Sources) == 0 && !t.Addr().IsLoopback() && n.Sources == nil {
+			n.Sources = machine.HostAddrs(t.Addr().Is4()) // as the fleet does
 		}
 	}
 	return n

@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickcast/loadtest/fleet"
 )
 
 func TestNewRunRefuses(t *testing.T) {
 	good := Plan{
-		Fleet:   FleetConfig{URL: "ws://127.0.0.1:1/", Conns: 10, Topics: []string{"px.A"}},
+		Fleet:   fleet.Config{URL: "ws://127.0.0.1:1/", Conns: 10, Topics: []string{"px.A"}},
 		Publish: PublishPlan{URL: "nats://127.0.0.1:1", Rate: 1},
 	}
 	if _, err := NewRun(testContext(t), good); err != nil {
@@ -49,19 +51,19 @@ func TestNewRunRefuses(t *testing.T) {
 	}
 }
 
-// What the machine cannot do is told before anything is connected, with what to do about it.
+// NewRun reports fatal shortages, with advice, before the first connection.
 func TestNewRunFindsShortages(t *testing.T) {
-	_, err := NewRun(testContext(t), Plan{Fleet: FleetConfig{URL: "ws://127.0.0.1:1/", Conns: 2_000_000_000}, Processes: 1})
+	_, err := NewRun(testContext(t), Plan{Fleet: fleet.Config{URL: "ws://127.0.0.1:1/", Conns: 2_000_000_000}, Processes: 1})
 	var short ShortageError
 	if !errors.As(err, &short) || !strings.Contains(err.Error(), "file descriptors") {
 		t.Fatal(err)
 	}
 	for _, s := range short {
 		if s.Fatal && s.Fix == "" {
-			t.Errorf("no advice for %q", s.What)
+			t.Errorf("no advice for %q", s.Text)
 		}
-		if !s.Fatal && strings.Contains(err.Error(), s.What) {
-			t.Errorf("%q is not why", s.What)
+		if !s.Fatal && strings.Contains(err.Error(), s.Text) {
+			t.Errorf("%q is not why", s.Text)
 		}
 	}
 }

@@ -1,27 +1,33 @@
 package loadtest
 
-import "time"
+import (
+	"time"
 
-// A Report is a run in figures. Its JSON form is what tickload -json writes: names are stable, new ones may be added,
-// durations are milliseconds or seconds as their names say, sizes are bytes.
+	"tickcast/loadtest/fleet"
+	"tickcast/loadtest/machine"
+)
+
+// A Report is a run in figures. tickload -json writes its JSON form: names are stable, new ones may be added, durations are
+// milliseconds or seconds as their names say, sizes are bytes.
 type Report struct {
-	Command string    `json:"command"`
-	Begun   time.Time `json:"begun"`
-	Seconds float64   `json:"seconds"` // from the first connect to the last figure
-	Machine Machine   `json:"machine"`
+	Command string       `json:"command"`
+	Begun   time.Time    `json:"begun"`
+	Seconds float64      `json:"seconds"` // from the first connect to the last figure
+	Machine machine.Host `json:"machine"`
 
-	// Clean says that each connection was opened, subscribed and kept, that each message came to each subscriber
-	// once, whole, in order and in time, and that the publisher kept its pace. Reasons says what was not.
+	// Clean is set if each connection was opened, subscribed and kept, each message came to each subscriber once, whole,
+	// in order and in time, and the publisher kept its pace. Reasons are the violations.
 	Clean   bool     `json:"clean"`
 	Reasons []string `json:"reasons"`
-	// Warnings are about the worth of the figures: the load tester may have been the bottleneck.
+	// Warnings name doubtful figures: the load tester may have been the bottleneck.
 	Warnings []string `json:"warnings"`
 
 	Connections Connections  `json:"connections"`
 	Deliveries  Deliveries   `json:"deliveries"`
-	Latency     Distribution `json:"latency"`    // from the intended time of sending to when a probe had read it
-	Broadcasts  []Broadcast  `json:"broadcasts"` // each message, of a run with at most MaxBroadcasts after all were open
-	Topics      []TopicCount `json:"topics"`     // those with trouble first, then the busiest; at most MaxTopics
+	Latency     Distribution `json:"latency"`    // from the intended time of sending until a probe had read it
+	Ages        Distribution `json:"ages"`       // of the values that probes held while a newer one was published, sampled every 100 ms
+	Broadcasts  []Broadcast  `json:"broadcasts"` // each message, if there were at most MaxBroadcasts and all clients were open before
+	Topics      []TopicCount `json:"topics"`     // topics with trouble first, then the busiest; at most MaxTopics
 	Troubles    []Trouble    `json:"troubles"`   // examples, at most MaxTroubles
 	Cohorts     []Cohort     `json:"cohorts"`
 	Publisher   Published    `json:"publisher"`
@@ -33,23 +39,12 @@ type Report struct {
 
 // Bounds of a Report's lists.
 const (
-	MaxBroadcasts = 100
+	MaxBroadcasts = fleet.MaxBroadcasts
 	MaxTopics     = 50
-	MaxTroubles   = 50
+	MaxTroubles   = fleet.MaxTroubles
 )
 
-// Machine is where the load tester ran.
-type Machine struct {
-	CPU         string `json:"cpu"`
-	Cores       int    `json:"cores"`
-	Memory      int64  `json:"memory"`
-	Kernel      string `json:"kernel"`
-	Go          string `json:"go"`
-	Revision    string `json:"revision"`    // of the load tester's source, "" if the build does not know it
-	Descriptors uint64 `json:"descriptors"` // RLIMIT_NOFILE
-}
-
-// Connections is what became of the connections.
+// Connections counts the connections by their fate.
 type Connections struct {
 	URLs       []string     `json:"urls"`
 	Wanted     int          `json:"wanted"`
@@ -57,7 +52,7 @@ type Connections struct {
 	Subscribed int          `json:"subscribed"`
 	Open       int          `json:"open"` // when the run ended, before the load tester closed them
 	Failed     int          `json:"failed"`
-	Lost       int          `json:"lost"`     // not by the load tester, and not as the cohort's contract allows
+	Lost       int          `json:"lost"`     // not ended by the load tester, and against the cohort's contract
 	Reopened   int          `json:"reopened"` // by churn and storms
 	Seconds    float64      `json:"seconds"`  // until the last was open
 	PerSecond  float64      `json:"per_second"`
@@ -66,7 +61,7 @@ type Connections struct {
 	Faults     []FaultCount `json:"faults"`
 }
 
-// A FaultCount is how often something went wrong.
+// A FaultCount is a kind of error and its number.
 type FaultCount struct {
 	Fault string `json:"fault"`
 	Count int    `json:"count"`
@@ -75,14 +70,14 @@ type FaultCount struct {
 // Deliveries counts messages on their way to subscribers: one message to n subscribers is n deliveries.
 type Deliveries struct {
 	Expected   uint64 `json:"expected"`
-	Received   uint64 `json:"received"` // those of the expected that came
+	Received   uint64 `json:"received"` // expected ones that came
 	Missing    uint64 `json:"missing"`
 	Doubled    uint64 `json:"doubled"`
 	OutOfOrder uint64 `json:"out_of_order"`
 	Corrupted  uint64 `json:"corrupted"`
 	Misrouted  uint64 `json:"misrouted"` // came to a client that had not subscribed to the topic
-	Late       uint64 `json:"late"`      // later than the bound that the run was given
-	Conflated  uint64 `json:"conflated"` // skipped as the topic's contract allows: a newer one came
+	Late       uint64 `json:"late"`      // later than the plan's bound
+	Conflated  uint64 `json:"conflated"` // replaced by a newer one, as the topic's contract allows
 	Unknown    uint64 `json:"unknown"`   // data messages that this run did not publish
 	Messages   uint64 `json:"messages"`  // all text and binary messages
 	Bytes      uint64 `json:"bytes"`     // their payloads
@@ -130,13 +125,13 @@ type TopicCount struct {
 	Conflated   uint64 `json:"conflated"`
 }
 
-// A Trouble is one delivery that went wrong.
+// A Trouble is one failed delivery.
 type Trouble struct {
 	Client int    `json:"client"`
 	Topic  string `json:"topic"`
 	Seq    uint32 `json:"seq"`   // of the message
 	Count  uint32 `json:"count"` // of messages from Seq on
-	What   string `json:"what"`  // "missing", "doubled", "out of order", "corrupted", "misrouted", "late"
+	Kind   string `json:"what"`  // "missing", "doubled", "out of order", "corrupted", "misrouted", "late"
 }
 
 // A Cohort is a share of the clients that behaves differently, or an event that such a share went through.
@@ -148,14 +143,14 @@ type Cohort struct {
 	Note    string  `json:"note"`
 }
 
-// Published is what the publisher did.
+// Published is the publisher's part of the run.
 type Published struct {
 	URL     string  `json:"url"` // of NATS; "" if the run did not publish
 	Topics  int     `json:"topics"`
 	Sent    uint64  `json:"sent"`
 	Failed  uint64  `json:"failed"`
 	Skipped uint64  `json:"skipped"`
-	MaxLate float64 `json:"max_late_ms"` // the most that a message left after its intended time
+	MaxLate float64 `json:"max_late_ms"` // longest delay of a message after its intended time
 	Payload int     `json:"payload"`     // bytes
 	Pace    string  `json:"pace"`
 }
@@ -164,7 +159,7 @@ type Published struct {
 type ServerSide struct {
 	Processes     int                `json:"processes"`
 	EmptyRSS      int64              `json:"empty_rss"` // of all, before the first connection
-	IdleRSS       int64              `json:"idle_rss"`  // when all were open and subscribed and nothing was published
+	IdleRSS       int64              `json:"idle_rss"`  // when all clients were open and subscribed, before the first message
 	EndRSS        int64              `json:"end_rss"`
 	PeakRSS       int64              `json:"peak_rss"`
 	IdlePerConn   float64            `json:"idle_rss_per_connection"` // over the empty servers
@@ -173,15 +168,15 @@ type ServerSide struct {
 	OpenCPU       float64            `json:"open_cpu_seconds"`
 	PublishCPU    float64            `json:"publish_cpu_seconds"` // from the first message to the last delivery
 	CPUPerDeliver float64            `json:"cpu_us_per_delivery"`
-	Metrics       map[string]float64 `json:"metrics"` // from /metrics, all servers and labels added up: counters by how much they grew, gauges as they were at the end
+	Metrics       map[string]float64 `json:"metrics"` // from /metrics, all servers and labels added up: the growth of counters, the last values of gauges
 }
 
-// KernelSide is what connections cost in the kernel of this machine: both ends of them, if the server is here too.
+// KernelSide is the cost of connections in the kernel of this machine: of both ends, if the server is here too.
 type KernelSide struct {
 	Slab               int64   `json:"slab"`      // growth from before the first connection until all were open
-	Available          int64   `json:"available"` // by how much MemAvailable shrank; it takes a part of the slab for available
+	Available          int64   `json:"available"` // the loss of MemAvailable, which counts a part of the slab as available
 	SlabPerConn        float64 `json:"slab_per_connection"`
-	KernelPerConn      float64 `json:"kernel_per_connection"`      // what MemAvailable lost and the processes do not hold
+	KernelPerConn      float64 `json:"kernel_per_connection"`      // the loss of MemAvailable beyond the processes' memory
 	TCPMemoryPerConn   float64 `json:"tcp_memory_per_connection"`  // buffers, from /proc/net/sockstat
 	ConntrackPerConn   float64 `json:"conntrack_per_connection"`   // entries
 	SocketsBothEnds    bool    `json:"both_ends"`                  // the server is on this machine
@@ -197,7 +192,7 @@ type ClientSide struct {
 	RSS        int64        `json:"rss"`
 	EmptyRSS   int64        `json:"empty_rss"`
 	RSSPerConn float64      `json:"rss_per_connection"` // growth, without pages of the program, which its processes share
-	LoopLag    Distribution `json:"loop_lag"`           // from when epoll reported a batch of events until its last was handled
+	LoopLag    Distribution `json:"loop_lag"`           // from epoll's report of a batch of events until its last was handled
 	MachineCPU float64      `json:"machine_cpu"`        // share of all cores that were busy in the busiest second, 0 to 1
 }
 
@@ -226,9 +221,9 @@ type Progress struct {
 	Wanted   int // connections
 	Failed   int
 	Lost     int
-	Behind   int64        // deliveries that are still to come
+	Behind   int64        // owed deliveries that have not come
 	Received uint64       // deliveries since the begin
-	Until    float64      // seconds that this phase will still take, 0 if that is not known
+	Until    float64      // remaining seconds of this phase, 0 if that is not known
 	Latency  Distribution // since the begin
 	Faults   []FaultCount
 	Troubles Deliveries

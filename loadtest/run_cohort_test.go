@@ -10,13 +10,14 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"tickcast/loadtest/fleet"
 	"tickcast/wsproto"
 )
 
 // runClean carries a plan out against a feed and fails the test unless the run is clean.
 func runClean(t *testing.T, plan Plan) *Report {
 	t.Helper()
-	r := runFeed(t, &feed{}, plan)
+	r := runFeed(t, &badFeed{}, plan)
 	if !r.Clean || r.Deliveries.Received != r.Deliveries.Expected || r.Deliveries.Received == 0 {
 		t.Errorf("reasons %q, deliveries %+v", r.Reasons, r.Deliveries)
 	}
@@ -27,7 +28,7 @@ func runClean(t *testing.T, plan Plan) *Report {
 func TestRunChurns(t *testing.T) {
 	const conns = 50
 	r := runClean(t, Plan{
-		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Churn: 2000, Hold: 300 * time.Millisecond,
+		Fleet: fleet.Config{Conns: conns}, Processes: 2, Lossless: true, Churn: 2000, Hold: 2 * time.Second,
 		Publish: PublishPlan{Rate: 1000, Payload: 128},
 	})
 	if c := r.Connections; c.Open != conns || c.Lost != 0 || c.Reopened < 100 {
@@ -39,11 +40,11 @@ func TestRunChurns(t *testing.T) {
 	}
 }
 
-// All clients of a storm come back, and how long that took is said of each storm.
+// All clients of a storm come back, and the report has the time that each storm took.
 func TestRunStorms(t *testing.T) {
 	const conns = 50
 	r := runClean(t, Plan{
-		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true,
+		Fleet: fleet.Config{Conns: conns}, Processes: 2, Lossless: true,
 		Storms:  []Storm{{Share: 1}, {Share: 0.5, After: 200 * time.Millisecond}},
 		Publish: PublishPlan{Rate: 1000, Messages: 300, Payload: 128, Early: true},
 	})
@@ -54,18 +55,18 @@ func TestRunStorms(t *testing.T) {
 		t.Fatalf("cohorts %+v", r.Cohorts)
 	}
 	for _, c := range r.Cohorts {
-		// Less than that passes between two system calls, not in a handshake.
+		// A shorter time is possible between two system calls, but not for a handshake.
 		if c.Clients > 0 && (c.Seconds < 100e-6 || !strings.HasPrefix(c.Note, "all back and subscribed after ")) {
 			t.Errorf("cohort %+v", c)
 		}
 	}
 }
 
-// A server that forgets those who come back is found out.
+// A run detects a server that forgets clients after they come back.
 func TestRunMissesSubscriptions(t *testing.T) {
 	const conns = 20
-	r := runFeed(t, &feed{deaf: conns + 5}, Plan{
-		Fleet: FleetConfig{Conns: conns}, Storms: []Storm{{Share: 1}}, Settle: 300 * time.Millisecond,
+	r := runFeed(t, &badFeed{deaf: conns + 5}, Plan{
+		Fleet: fleet.Config{Conns: conns}, Storms: []Storm{{Share: 1}}, Settle: 300 * time.Millisecond,
 		Publish: PublishPlan{Rate: 1000, Messages: 10, Payload: 128},
 	})
 	const want = "15 clients that came back were not subscribed again"
@@ -76,12 +77,16 @@ func TestRunMissesSubscriptions(t *testing.T) {
 
 // A client that leaves comes back at once, not when the next one leaves.
 func TestChurnComesBack(t *testing.T) {
-	url, _ := serveFeed(t, &feed{})
-	f := startFleet(t, FleetConfig{URL: url, Conns: 10, Workers: 1, Topics: []string{"load.A"}})
+	url, _ := serveFeed(t, &badFeed{})
+	f, err := fleet.Start(testContext(t), fleet.Config{URL: url, Conns: 10, Workers: 1, Topics: []string{"load.A"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	if err := f.WaitSubscribed(testContext(t)); err != nil {
 		t.Fatal(err)
 	}
-	f.each(func(w *worker) { w.leaving = churn{rate: 0.001, begun: time.Now()} }) // the next one in 1,000 s
+	f.Churn(0.001) // the next one in 1,000 s
 	for end := time.Now().Add(10 * time.Second); f.Totals().Reopened < 1; {
 		if time.Now().After(end) {
 			t.Fatalf("totals %+v", f.Totals())
@@ -93,11 +98,11 @@ func TestChurnComesBack(t *testing.T) {
 	}
 }
 
-// Slow and half-open clients are owed nothing, and are no fault.
+// The server owes slow and half-open clients no message, and their end is no fault.
 func TestRunWithCohorts(t *testing.T) {
 	const conns, messages = 200, 300
 	r := runClean(t, Plan{
-		Fleet: FleetConfig{Conns: conns, Slow: 0.2, HalfOpen: 0.2}, Processes: 2, Lossless: true,
+		Fleet: fleet.Config{Conns: conns, Slow: 0.2, HalfOpen: 0.2}, Processes: 2, Lossless: true,
 		Publish: PublishPlan{Rate: 1000, Messages: messages, Payload: 128},
 	})
 	if len(r.Cohorts) != 1 || r.Cohorts[0].Name != "slow and half-open" {
@@ -109,7 +114,7 @@ func TestRunWithCohorts(t *testing.T) {
 	}
 }
 
-// A storm is said to be over for what it was: with nobody in it, with some who were lost, with nobody who came back.
+// The note on a storm distinguishes a storm without clients, one with lost clients, and one from which no client came back.
 func TestRunTellsStormsApart(t *testing.T) {
 	const conns = 10
 	for _, tt := range []struct {
@@ -133,7 +138,7 @@ func TestRunTellsStormsApart(t *testing.T) {
 			drain(c)
 		})
 		run, err := NewRun(testContext(t), Plan{
-			Fleet: FleetConfig{URL: url, Conns: conns, Topics: []string{"load.A"}}, Hold: 300 * time.Millisecond,
+			Fleet: fleet.Config{URL: url, Conns: conns, Topics: []string{"load.A"}}, Hold: 300 * time.Millisecond,
 			Storms: []Storm{{Share: tt.share}}, Settle: 300 * time.Millisecond,
 		})
 		if err != nil {
@@ -149,16 +154,16 @@ func TestRunTellsStormsApart(t *testing.T) {
 	}
 }
 
-// Of a server that does not answer subscriptions, those that it forgot while messages flowed are found out.
+// A run detects that a server without answers forgot subscriptions while messages flowed.
 func TestRunFindsSilence(t *testing.T) {
 	const conns = 10
-	natsURL := startNATS(t, -1).ClientURL()
+	natsURL := startNATS(t).ClientURL()
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	served := make(chan *net.TCPConn, 1) // the only client that gets something
+	served := make(chan *net.TCPConn, 1) // the only client that gets messages
 	var client *net.TCPConn
 	if _, err := nc.Subscribe("load.A", func(m *nats.Msg) {
 		if client == nil {
@@ -181,8 +186,8 @@ func TestRunFindsSilence(t *testing.T) {
 		drain(c)
 	})
 	run, err := NewRun(testContext(t), Plan{
-		Fleet: FleetConfig{URL: url, Conns: conns, Topics: []string{"load.A"}, Subscribe: "hello", Ramp: 50},
-		Hold:  grace + 300*time.Millisecond, Settle: 200 * time.Millisecond, Lossless: true,
+		Fleet: fleet.Config{URL: url, Conns: conns, Topics: []string{"load.A"}, Subscribe: "hello", Ramp: 50},
+		Hold:  1300 * time.Millisecond, Settle: 200 * time.Millisecond, Lossless: true,
 		Publish: PublishPlan{URL: natsURL, Rate: 200, Payload: 128, Early: true},
 	})
 	if err != nil {

@@ -11,21 +11,22 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"tickcast/loadtest/fleet"
 	"tickcast/wsproto"
 )
 
-// A feed is a server that passes on what it gets from NATS, and does so badly if a test wants it to.
-type feed struct {
+// A badFeed is a server that passes on the messages of NATS, with the faults that a test chooses.
+type badFeed struct {
 	mu      sync.Mutex
 	clients []*feedClient
 	entered int // clients so far
 	count   int // deliveries
 
-	// spoil makes something else of delivery n, counted from 1, to a client; nil: nothing.
+	// spoil replaces delivery n, counted from 1, to a client; nil: all are passed on.
 	spoil func(c *feedClient, n int, frame []byte) [][]byte
-	// deaf says that only the first so many subscriptions are answered; 0: all.
+	// deaf is the number of subscriptions after which no more are answered; 0: all are.
 	deaf int
-	// stall is called before each message of the feed; nil: nothing.
+	// stall is called before each message of the feed; it may be nil.
 	stall func(n int)
 }
 
@@ -39,9 +40,9 @@ type feedClient struct {
 }
 
 // serveFeed starts the server, and NATS; it returns their URLs.
-func serveFeed(t *testing.T, f *feed) (url, natsURL string) {
+func serveFeed(t *testing.T, f *badFeed) (url, natsURL string) {
 	t.Helper()
-	natsURL = startNATS(t, -1).ClientURL()
+	natsURL = startNATS(t).ClientURL()
 	nc, err := nats.Connect(natsURL)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func serveFeed(t *testing.T, f *feed) (url, natsURL string) {
 }
 
 // enter makes a connection one of the subscribers.
-func (f *feed) enter(c net.Conn) *feedClient {
+func (f *badFeed) enter(c net.Conn) *feedClient {
 	client := &feedClient{conn: c, write: make(chan []byte, 1<<16), gone: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,14 +85,14 @@ func (f *feed) enter(c net.Conn) *feedClient {
 	return client
 }
 
-func (f *feed) leave(c *feedClient) {
+func (f *badFeed) leave(c *feedClient) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.clients = slices.DeleteFunc(f.clients, func(o *feedClient) bool { return o == c })
 	close(c.gone)
 }
 
-// writeAll writes what is sent to the client until it has left.
+// writeAll writes the client's frames until it has left.
 func (c *feedClient) writeAll() {
 	for {
 		var b []byte
@@ -115,7 +116,7 @@ func (c *feedClient) writeAll() {
 }
 
 // runFeed carries a plan out against a feed whose only topic is load.A.
-func runFeed(t *testing.T, f *feed, plan Plan) *Report {
+func runFeed(t *testing.T, f *badFeed, plan Plan) *Report {
 	t.Helper()
 	ctx := testContext(t)
 	plan.Fleet.URL, plan.Publish.URL = serveFeed(t, f)
@@ -146,7 +147,7 @@ func readMessage(c net.Conn) string {
 	}
 }
 
-func (f *feed) broadcast(subject string, data []byte) {
+func (f *badFeed) broadcast(subject string, data []byte) {
 	frame := wsproto.AppendFrame(nil, wsproto.OpText, []byte(`{"t":"`+subject+`","s":1,"d":`+string(data)+`}`))
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -173,7 +174,7 @@ func oneIn(every int, spoil func(c *feedClient, frame []byte) [][]byte) func(*fe
 	}
 }
 
-// A spoiler is a fault of a server and what a run has to say of it.
+// A spoiler is a fault of a server and the report that a run has to make of it.
 type spoiler struct {
 	name  string
 	spoil func(*feedClient, int, []byte) [][]byte
@@ -206,7 +207,7 @@ func spoilers(messages, every int, n uint64) []spoiler {
 			return [][]byte{[]byte(strings.Replace(string(f), "hijk", "hiJk", 1))}
 		}), Deliveries{Corrupted: n}, say("corrupted")},
 		{"delays", func(c *feedClient, _ int, frame []byte) [][]byte {
-			if last(c) { // nothing else is to come late
+			if last(c) { // only this one is to come late
 				time.AfterFunc(lateBy, func() { c.write <- frame })
 				return nil
 			}
@@ -227,13 +228,13 @@ func spoilers(messages, every int, n uint64) []spoiler {
 // check runs a spoiler and compares.
 func (s spoiler) check(t *testing.T, conns, messages int) {
 	plan := Plan{
-		Fleet: FleetConfig{Conns: conns}, Processes: 2, Lossless: true, Settle: time.Second,
+		Fleet: fleet.Config{Conns: conns}, Processes: 2, Lossless: true, Settle: time.Second,
 		Publish: PublishPlan{Rate: 1000, Messages: uint64(messages), Payload: 200},
 	}
 	if s.want.Late > 0 {
 		plan.MaxLatency, plan.Settle = lateAfter, lateBy+time.Second
 	}
-	r := runFeed(t, &feed{spoil: s.spoil}, plan)
+	r := runFeed(t, &badFeed{spoil: s.spoil}, plan)
 	want := s.want
 	want.Expected = uint64(conns * messages)
 	want.Received = want.Expected - want.Missing
@@ -275,12 +276,12 @@ func TestRunFindsOneOfMany(t *testing.T) {
 // A stall of the server shows in the latencies with all messages that were due meanwhile, not with the one that hit it.
 func TestRunSeesStalls(t *testing.T) {
 	const rate, stall = 500, 500 * time.Millisecond
-	r := runFeed(t, &feed{stall: func(n int) {
+	r := runFeed(t, &badFeed{stall: func(n int) {
 		if n == rate {
-			time.Sleep(stall) // what is measured
+			time.Sleep(stall) // the time that is measured
 		}
 	}}, Plan{
-		Fleet:   FleetConfig{Conns: 10},
+		Fleet:   fleet.Config{Conns: 10},
 		Publish: PublishPlan{Rate: rate, Messages: 2 * rate, Payload: 128}, Lossless: true,
 	})
 	l := r.Latency

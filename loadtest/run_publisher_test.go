@@ -6,14 +6,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickcast/loadtest/fleet"
 )
 
 // publisherRun carries a plan out against a feed, whose NATS server is not the plan's.
 func publisherRun(t *testing.T, ctx context.Context, hold time.Duration, natsURL string, show func(Progress)) *Report {
 	t.Helper()
-	url, _ := serveFeed(t, &feed{})
+	url, _ := serveFeed(t, &badFeed{})
 	run, err := NewRun(testContext(t), Plan{
-		Fleet: FleetConfig{URL: url, Conns: 2, Topics: []string{"load.A"}}, Hold: hold, Settle: 200 * time.Millisecond,
+		Fleet: fleet.Config{URL: url, Conns: 2, Topics: []string{"load.A"}}, Hold: hold, Settle: 200 * time.Millisecond,
 		Publish: PublishPlan{URL: natsURL, Rate: 10},
 	})
 	if err != nil {
@@ -26,7 +28,7 @@ func publisherRun(t *testing.T, ctx context.Context, hold time.Duration, natsURL
 	return r
 }
 
-// A publisher that gave up is not waited for.
+// A run does not wait for a publisher that gave up.
 func TestRunEndsWithItsPublisher(t *testing.T) {
 	begun := time.Now()
 	r := publisherRun(t, testContext(t), time.Minute, "nats://%zz", nil)
@@ -35,7 +37,7 @@ func TestRunEndsWithItsPublisher(t *testing.T) {
 	}
 }
 
-// A run whose publisher came to nothing, since the NATS server says nothing, is not clean.
+// A run whose publisher sent no message, since the NATS server is silent, is not clean.
 func TestRunPublishesNothing(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,7 +50,7 @@ func TestRunPublishesNothing(t *testing.T) {
 	}
 }
 
-// A run that is interrupted before it publishes does not begin to.
+// A run that is interrupted before its publishing phase does not publish.
 func TestRunInterruptedBeforePublishing(t *testing.T) {
 	ctx, cancel := context.WithCancel(testContext(t))
 	r := publisherRun(t, ctx, time.Minute, "nats://127.0.0.1:1", func(p Progress) { cancel() })
@@ -57,7 +59,7 @@ func TestRunInterruptedBeforePublishing(t *testing.T) {
 	}
 }
 
-// What could not be published for want of NATS is said to be that, and not missed by the clients.
+// Messages that could not be published without NATS are reported as such, and are not missing at the clients.
 func TestRunWithoutNATS(t *testing.T) {
 	r := publisherRun(t, testContext(t), 300*time.Millisecond, "nats://127.0.0.1:1", nil)
 	if len(r.Reasons) != 1 || !strings.HasSuffix(r.Reasons[0], " messages not taken by NATS") {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The paths that a server walks for each connection and each message allocate nothing.
+// The work for each connection and each message does not allocate.
 func TestNoAllocations(t *testing.T) {
 	payload := bytes.Repeat([]byte("x"), 128)
 	frame := AppendMaskedFrame(nil, OpText, [4]byte{1, 2, 3, 4}, payload)
@@ -85,7 +85,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// A frame in two pieces costs its state and its buffer, nothing more.
+// A frame in two pieces costs its state and its buffer, two allocations.
 func TestCutFrameAllocations(t *testing.T) {
 	frame := AppendMaskedFrame(nil, OpText, [4]byte{1, 2, 3, 4}, bytes.Repeat([]byte("x"), 128))
 	in := make([]byte, len(frame))

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// chromeRequest is what Chrome sends for new WebSocket("ws://localhost:8080/stream?topics=px.AAPL").
+// chromeRequest is Chrome's request for new WebSocket("ws://localhost:8080/stream?topics=px.AAPL").
 const chromeRequest = "GET /stream?topics=px.AAPL HTTP/1.1\r\n" +
 	"Host: localhost:8080\r\n" +
 	"Connection: Upgrade\r\n" +
@@ -34,7 +34,7 @@ func BenchmarkDecodeText128(b *testing.B) {
 	b.SetBytes(int64(len(frame)))
 	b.ReportAllocs()
 	for b.Loop() {
-		copy(in, frame) // it is unmasked in place
+		copy(in, frame) // Next unmasks in place
 		if m, n, err := d.Next(nil, in); m.Op != OpText || n != len(in) || err != nil {
 			b.Fatal(m, n, err)
 		}
@@ -116,7 +116,7 @@ func BenchmarkMask(b *testing.B) {
 		}{
 			{"Mask", func() { Mask(buf, key, 1) }},
 			{"naive", func() { naiveMask(buf, key, 1) }},
-			{"xorbytes", func() { subtle.XORBytes(buf, buf, wide) }}, // what assembly could reach, the key laid out before
+			{"xorbytes", func() { subtle.XORBytes(buf, buf, wide) }}, // the bound of assembly code, with the key expanded beforehand
 			{"copy", func() { copy(buf, src) }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", f.name, size), func(b *testing.B) {

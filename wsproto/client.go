@@ -2,22 +2,21 @@ package wsproto
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 )
 
-// ClientRequest is the opening handshake that a client sends, RFC 6455 §4.1.
+// ClientRequest is a client's request for the opening handshake, RFC 6455 §4.1.
 type ClientRequest struct {
-	Host      string   // with the port unless it is the scheme's own
-	Path      string   // with the query; "/" if empty
+	Host      string   // with the port unless it is the default of the scheme
+	Path      string   // with the query; "" = "/"
 	Key       string   // base64 of 16 random bytes
-	Origin    string   // "" for none
-	Protocols []string // in the order of preference
+	Origin    string   // "" = none
+	Protocols []string // in order of preference
 	Deflate   *DeflateOffer
-	Header    [][2]string // further header lines: name, value
+	Header    [][2]string // further fields: name, value
 }
 
-// AppendRequest appends r. Its strings are written as they are: they must hold no line ends.
+// AppendRequest appends r. Its strings are not checked: they must not contain line ends.
 func AppendRequest(dst []byte, r ClientRequest) []byte {
 	path := r.Path
 	if path == "" {
@@ -38,7 +37,7 @@ func AppendRequest(dst []byte, r ClientRequest) []byte {
 		}
 	}
 	if r.Deflate != nil {
-		dst = r.Deflate.append(dst)
+		dst = r.Deflate.appendOffer(dst)
 	}
 	for _, h := range r.Header {
 		dst = appendField(dst, h[0], h[1])
@@ -51,54 +50,44 @@ func appendField(dst []byte, name, value string) []byte {
 	return append(append(dst, ": "...), value...)
 }
 
-// What is wrong with a server's answer, RFC 6455 §4.1; from [ParseResponse].
-var (
-	ErrStatusLine         = errors.New("wsproto: malformed status line")                              // RFC 9112 §4
-	ErrResponseUpgrade    = errors.New("wsproto: response without Upgrade: websocket alone")          // 2.
-	ErrResponseConnection = errors.New("wsproto: response without Connection: Upgrade")               // 3.
-	ErrAccept             = errors.New("wsproto: Sec-WebSocket-Accept does not answer the key")       // 4.
-	ErrResponseExtension  = errors.New("wsproto: response with an extension that was not offered so") // 5., RFC 7692 §7.1
-	ErrResponseProtocol   = errors.New("wsproto: response with a subprotocol that was not offered")   // 6.
-)
-
-// Response is the head of a server's answer. All slices point into the bytes that [ParseResponse] was given.
+// Response is the head of a server's response. All slices point into the input of [ParseResponse].
 type Response struct {
-	Status     int     // 101: the connection is a WebSocket from here on
+	Status     int     // 101: the rest of the connection is a WebSocket
 	Minor      uint8   // the 1 of HTTP/1.1
-	Protocol   []byte  // the subprotocol, one of those that were offered; nil if none
-	Deflate    Deflate // what was agreed on
-	RetryAfter []byte  // of a refusal, as sent
+	Protocol   []byte  // the subprotocol, one of the offered ones; nil if none
+	Deflate    Deflate // the agreement on permessage-deflate
+	RetryAfter []byte  // of a refusal, unparsed
 }
 
 // ParseResponse reads the response head at the start of b and returns its length in bytes, empty line included; n ==
-// 0 without an error means that b ends inside the head. A status of 101 is held to RFC 6455 §4.1 and RFC 7692 §7.1 as the
-// answer to req, whose Key, Protocols and Deflate count; of any other status only the syntax is checked, and its body is
-// left in b.
+// 0 without an error means that b ends inside the head. A response with status 101 must answer the Key, Protocols and
+// Deflate of req by RFC 6455 §4.1 and RFC 7692 §7.1. For any other status only the syntax is checked, and the body stays
+// in b.
 func ParseResponse(b []byte, req *ClientRequest, lim RequestLimits) (r Response, n int, err error) {
 	lim = lim.withDefaults()
 	full := len(b) >= lim.MaxBytes
 	b = b[:min(len(b), lim.MaxBytes)]
-	i, err := r.parseLine(b)
+	i, err := r.parseStatusLine(b)
 	if err == ErrRequestLine {
 		err = ErrStatusLine
 	}
 	var up Request // its Connection list and extensions
 	var upgrade, accept []byte
 	if err == nil && i > 0 {
-		n, err = fields(b, i, lim.MaxHeaders, func(h header, value []byte) error {
-			switch h {
-			case upgradeHeader:
-				return once(&upgrade, value)
-			case connectionHeader:
+		n, err = parseFields(b, i, lim.MaxHeaders, func(f fieldName, value []byte) error {
+			switch f {
+			case upgradeField:
+				return setOnce(&upgrade, value)
+			case connectionField:
 				return up.setConnection(value)
-			case retryAfterHeader:
-				first(&r.RetryAfter, value)
-			case extensionsHeader:
-				return line(&up.Extensions, value)
-			case acceptKeyHeader:
-				return once(&accept, value)
-			case protocolHeader:
-				return once(&r.Protocol, value)
+			case retryAfterField:
+				setFirst(&r.RetryAfter, value)
+			case extensionsField:
+				return addLine(&up.Extensions, value)
+			case acceptKeyField:
+				return setOnce(&accept, value)
+			case protocolField:
+				return setOnce(&r.Protocol, value)
 			}
 			return nil
 		})
@@ -112,7 +101,7 @@ func ParseResponse(b []byte, req *ClientRequest, lim RequestLimits) (r Response,
 	if r.Status == 101 {
 		var room [28]byte
 		switch {
-		case !fold(upgrade, "websocket"):
+		case !equalFold(upgrade, "websocket"):
 			err = ErrResponseUpgrade
 		case !up.ConnectionUpgrade:
 			err = ErrResponseConnection
@@ -121,7 +110,7 @@ func ParseResponse(b []byte, req *ClientRequest, lim RequestLimits) (r Response,
 		case r.Protocol != nil && !slices.Contains(req.Protocols, string(r.Protocol)):
 			err = ErrResponseProtocol
 		default:
-			r.Deflate, err = req.Deflate.accepted(&up.Extensions)
+			r.Deflate, err = req.Deflate.parseAnswer(&up.Extensions)
 		}
 		if err != nil {
 			return Response{}, 0, err
@@ -130,9 +119,9 @@ func ParseResponse(b []byte, req *ClientRequest, lim RequestLimits) (r Response,
 	return r, n, nil
 }
 
-// parseLine reads the status line, RFC 9112 §4, and returns the index behind it, 0 if b ends inside it.
-func (r *Response) parseLine(b []byte) (i int, err error) {
-	if r.Minor, i, err = httpVersion(b, 0); i == 0 {
+// parseStatusLine reads the status line, RFC 9112 §4, and returns the index after it, 0 if b ends inside it.
+func (r *Response) parseStatusLine(b []byte) (i int, err error) {
+	if r.Minor, i, err = parseVersion(b, 0); i == 0 {
 		return 0, err
 	}
 	for k := range len(" 101 ") {
@@ -147,7 +136,7 @@ func (r *Response) parseLine(b []byte) (i int, err error) {
 			}
 		case 4:
 			if c == '\r' {
-				return lineEnd(b, i) // without a reason and its space: not by the grammar, but common
+				return parseLineEnd(b, i) // no reason and no space before it: not in the grammar, but common
 			}
 			if c != ' ' {
 				return 0, ErrStatusLine
@@ -167,5 +156,5 @@ func (r *Response) parseLine(b []byte) (i int, err error) {
 	if i < len(b) && b[i] != '\r' && b[i] != '\n' {
 		return 0, ErrStatusLine
 	}
-	return lineEnd(b, i)
+	return parseLineEnd(b, i)
 }

@@ -22,7 +22,7 @@ func TestAppendRequest(t *testing.T) {
 	}
 }
 
-// What this package's client asks, this package's server answers, and the client accepts.
+// A request of this package's client is answered by this package's server, and the client accepts the answer.
 func TestHandshakeRoundTrip(t *testing.T) {
 	for _, protocols := range [][]string{nil, {"a"}, {"x", "b", "a"}} {
 		req := &ClientRequest{Host: "localhost", Key: sampleKey, Protocols: protocols}

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// One Decoder lies in each connection, so a million of them cost 8 MB; the state of an unfinished frame is in the
+// Each connection contains one Decoder, so a million of them cost 8 MB. The state of an unfinished frame is in the
 // allocator's size class of 96 bytes.
 func TestDecoderSize(t *testing.T) {
 	if size := unsafe.Sizeof(Decoder{}); size > 8 {
@@ -43,7 +43,7 @@ func TestNextNothing(t *testing.T) {
 	}
 }
 
-// A whole frame is not copied: its payload is the input's own bytes, and an append to it leaves the next frame alone.
+// A whole frame is not copied: its payload points into the input. An append to it does not change the next frame.
 func TestWholeFrameIsNotCopied(t *testing.T) {
 	in := AppendMaskedFrame(nil, OpText, [4]byte{1, 2, 3, 4}, []byte("first"))
 	in = AppendMaskedFrame(in, OpText, [4]byte{5, 6, 7, 8}, []byte("second"))
@@ -61,7 +61,7 @@ func TestWholeFrameIsNotCopied(t *testing.T) {
 	}
 }
 
-// A control frame between fragments that lies whole in the input is not copied either.
+// A control frame between fragments is not copied either if it lies whole in the input.
 func TestControlBetweenFragmentsIsNotCopied(t *testing.T) {
 	in := AppendHeader(nil, Header{Op: OpText, Masked: true, Length: 1})
 	in = append(in, 'a')
@@ -76,7 +76,7 @@ func TestControlBetweenFragmentsIsNotCopied(t *testing.T) {
 	}
 }
 
-// What a decoder needs for a message in pieces is let go with the message, not with the next one.
+// The state of a message in pieces is released with that message, not with the next one.
 func TestDecoderReleases(t *testing.T) {
 	frame := AppendMaskedFrame(nil, OpBinary, [4]byte{1, 2, 3, 4}, make([]byte, 10_000))
 	ping := AppendMaskedFrame(nil, OpPing, [4]byte{}, []byte("ping"))
@@ -97,7 +97,7 @@ func TestDecoderReleases(t *testing.T) {
 	}
 }
 
-// The wire's length buys no memory: only what arrived does.
+// The buffer is sized by the bytes that arrived, not by the length in the header.
 func TestBufferGrowsWithWhatArrived(t *testing.T) {
 	cfg := &Config{MaxMessage: 16 << 20}
 	head := AppendHeader(nil, Header{Fin: true, Op: OpBinary, Masked: true, Length: 16 << 20})
@@ -130,7 +130,7 @@ func TestBufferOfSmallFrameIsExact(t *testing.T) {
 	}
 }
 
-// Messages in small pieces or in small fragments must not be copied over and over: the buffer may change only as
+// Messages in small pieces or in small fragments must not be copied again and again: the buffer may change only as
 // often as it doubles.
 func TestLargeMessageIsNotQuadratic(t *testing.T) {
 	const size = 256 << 10
@@ -142,7 +142,7 @@ func TestLargeMessageIsNotQuadratic(t *testing.T) {
 			h.Op = OpText
 		}
 		oneByteFragments = append(AppendHeader(oneByteFragments, h), 'x')
-		if i%1000 == 0 { // a ping, cut below, grows the same buffer
+		if i%1000 == 0 { // a ping, cut below, uses the same buffer
 			oneByteFragments = AppendMaskedFrame(oneByteFragments, OpPing, [4]byte{}, make([]byte, 125))
 		}
 	}
@@ -175,7 +175,7 @@ func TestLargeMessageIsNotQuadratic(t *testing.T) {
 			if !d.Idle() {
 				t.Fatalf("%s: no message", name)
 			}
-			if grown > 12 { // 256 bytes to 256 KiB is 10 doublings
+			if grown > 12 { // from 256 bytes to 256 KiB there are 10 doublings
 				t.Errorf("%s in pieces of %d: the buffer changed %d times", name, piece, grown)
 			}
 			if name != "one frame" && pings == 0 {
@@ -185,7 +185,7 @@ func TestLargeMessageIsNotQuadratic(t *testing.T) {
 	}
 }
 
-// 16 MiB, as conformance suites send it, whole and in pieces.
+// Messages of 16 MiB, the size in conformance suites, whole and in pieces.
 func TestLargestMessages(t *testing.T) {
 	const size = 16 << 20
 	cfg := &Config{MaxMessage: size}
@@ -212,7 +212,7 @@ func TestLargestMessages(t *testing.T) {
 	}
 }
 
-// Both directions of one rule, with the zero key, which leaves the payload as it is but is a key.
+// Masking is checked on both sides. The key is zero: the payload does not change, but the frame counts as masked.
 func TestClientSide(t *testing.T) {
 	masked := AppendMaskedFrame(nil, OpText, [4]byte{}, []byte("x"))
 	plain := AppendFrame(nil, OpText, []byte("x"))

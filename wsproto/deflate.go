@@ -1,22 +1,18 @@
 package wsproto
 
-// The sizes of the LZ77 window as the parameters of permessage-deflate name them: powers of two. Set by RFC 7692 §7.1.2.
-// The compressor honours each of them (see Deflater), so no valid offer has to be declined for its window. They are the bits
-// of the smallest and the largest.
+// The bits of the smallest and the largest LZ77 window, as the parameters of permessage-deflate count them: powers of two.
+// Set by RFC 7692 §7.1.2. The compressor supports all of them (see Deflater), so no valid offer is declined for its window.
 const (
 	MinWindowBits = 8
 	MaxWindowBits = 15
 )
 
-// compressedBit is RSV1 in a Header's RSV: the message is compressed, RFC 7692 §6.
-const compressedBit = 4
-
-// Deflate is permessage-deflate as two endpoints have agreed on it, RFC 7692 §7.1. The zero value: not agreed on.
+// Deflate is the agreement of two endpoints on permessage-deflate, RFC 7692 §7.1. The zero value means no agreement.
 type Deflate struct {
 	ServerWindowBits uint8 // the server compresses with a window of at most 2^n bytes, 8 to 15; 0 = no compression
-	ClientWindowBits uint8 // the same of the client
-	ServerTakeover   bool  // the server may use its earlier messages to compress the next one
-	ClientTakeover   bool  // the same of the client
+	ClientWindowBits uint8 // the client's window, counted the same way
+	ServerTakeover   bool  // the server may compress with references to its earlier messages
+	ClientTakeover   bool  // the client may compress with references to its own
 	serverBitsNamed  bool  // server_max_window_bits is part of the answer
 	clientBitsNamed  bool  // client_max_window_bits is part of the answer
 }
@@ -24,16 +20,16 @@ type Deflate struct {
 // Agreed reports whether messages may be compressed at all.
 func (d Deflate) Agreed() bool { return d.ServerWindowBits != 0 }
 
-// A Window is what a receiver remembers of a connection's compressed messages: with context takeover a back-reference may
-// reach into them, RFC 7692 §7.2. The zero value is empty. It belongs to one goroutine at a time.
+// A Window holds the end of a connection's compressed messages for their receiver. With context takeover a back-reference
+// may reach into them, RFC 7692 §7.2. The zero value is empty. It belongs to one goroutine at a time.
 type Window struct {
-	b []byte // the end of what was said, oldest first
+	b []byte // uncompressed, oldest byte first
 }
 
-// minWindow is the least that a window is made with, in bytes: it grows with what there is to remember. Chosen by us.
+// minWindow is the smallest capacity of a window, in bytes. The window grows with its content. Chosen by us.
 const minWindow = 256
 
-// add remembers p, the uncompressed payload of a compressed message, in 2^bits bytes at most.
+// add appends p, the uncompressed payload of a compressed message. The window keeps at most 2^bits bytes.
 func (w *Window) add(p []byte, bits uint8) {
 	size := 1 << bits
 	if len(p) > size {
@@ -48,5 +44,5 @@ func (w *Window) add(p []byte, bits uint8) {
 	w.b = append(w.b, p...)
 }
 
-// Bytes returns how many bytes of memory w takes.
+// Bytes returns the size of w's memory in bytes.
 func (w *Window) Bytes() int { return cap(w.b) }

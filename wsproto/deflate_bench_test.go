@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// feed is n bytes of ticks.
+// feed returns n bytes of ticks.
 func feed(n int) (out []byte) {
 	for i := 0; len(out) < n; i++ {
 		out = append(out, tick(i)...)
@@ -72,8 +72,8 @@ func BenchmarkInflate(b *testing.B) {
 	}
 }
 
-// BenchmarkInflateWorst is the most expensive kind of input that was found: blocks that hold nothing but the tables of
-// their codes, and streams that end at once.
+// BenchmarkInflateWorst measures the most expensive input that was found: blocks that contain only the tables of their
+// codes, and streams that end at once.
 func BenchmarkInflateWorst(b *testing.B) {
 	for _, row := range []struct {
 		name  string
@@ -97,8 +97,8 @@ func BenchmarkInflateWorst(b *testing.B) {
 	}
 }
 
-// emptyDynamicBlocks returns whole bytes of blocks with the shortest description of dynamic codes: a code for the end of
-// the block, which follows at once.
+// emptyDynamicBlocks returns whole bytes of blocks with the shortest description of dynamic codes: one code, for the end
+// of the block, which follows at once.
 func emptyDynamicBlocks() (out []byte) {
 	n := 0
 	put := func(v, bits int) {
@@ -115,7 +115,7 @@ func emptyDynamicBlocks() (out []byte) {
 		put(2, 2)           // dynamic codes
 		put(0, 5)           // 257 literals and lengths
 		put(0, 5)           // 1 distance
-		put(14, 4)          // 18 lengths of lengths: up to that of 1
+		put(14, 4)          // 18 lengths of lengths: up to the one of 1
 		for i := range 18 { // 16 17 18 0 8 7 9 6 10 5 11 4 12 3 13 2 14 1
 			put(map[int]int{2: 1, 17: 1}[i], 3) // 18: one bit, and 1: one bit
 		}
@@ -123,20 +123,20 @@ func emptyDynamicBlocks() (out []byte) {
 		put(127, 7)
 		put(1, 1) // and again: 256 in all
 		put(107, 7)
-		put(0, 1) // 1: the end of the block has one bit
-		put(0, 1) // 1: so has the one distance
+		put(0, 1) // 1: the end of the block has a code of one bit
+		put(0, 1) // 1: so has the single distance
 		put(0, 1) // the end of the block
 	}
 	return out
 }
 
-// BenchmarkDeflateMemory says what is held for compression: by a loop for its one Inflater, by the pool for each compressor
-// lent at the same time, and by each connection with context takeover. Without it a connection holds nothing.
+// BenchmarkDeflateMemory measures the memory for compression: of a loop's Inflater, of each compressor that is borrowed at
+// the same time, and of each connection with context takeover. Without takeover a connection holds no memory for it.
 func BenchmarkDeflateMemory(b *testing.B) {
 	var keep []any
 	heap := func(n int, make func() any) float64 {
 		var before, after runtime.MemStats
-		for range 3 { // a pool gives up what it holds in two
+		for range 3 { // a pool releases its content after two
 			runtime.GC()
 		}
 		runtime.ReadMemStats(&before)
@@ -160,7 +160,7 @@ func BenchmarkDeflateMemory(b *testing.B) {
 		}), "B/inflater")
 		for _, bits := range []uint8{8, 10, 15} {
 			b.ReportMetric(heap(10, func() any {
-				c := NewDeflater(1).lend(bits)
+				c := NewDeflater(1).borrowCompressor(bits)
 				c.compress(payload, nil)
 				return c
 			}), fmt.Sprintf("B/compressor%d", bits))

@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// tick is what a message of a feed looks like.
+// tick returns a typical message of a feed.
 func tick(i int) []byte {
 	return fmt.Appendf(nil, `{"t":"px.SYM%03d","s":%d,"d":{"b":%d.%02d,"a":%d.%02d,"v":%d}}`, i%300, 918273+i, 180+i%7, i*37%100, 181+i%7, i*53%100, i*i%9973)
 }
 
-// samples are payloads of several kinds and sizes.
+// samples returns payloads of several kinds and sizes.
 func samples() [][]byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	random := make([]byte, 70<<10)
@@ -33,13 +33,13 @@ func samples() [][]byte {
 	}
 }
 
-// Each message comes back as it was, at each window and level, with context and without, through this package's decoder
-// and through compress/flate; and no reference reaches beyond the window that was agreed on.
+// Each message is the same after compression and decompression, at each window and level, with and without context, by this
+// package's decoder and by compress/flate. No reference reaches beyond the agreed window.
 func TestDeflateRoundTrip(t *testing.T) {
 	for bits := uint8(MinWindowBits); bits <= MaxWindowBits; bits++ {
 		for _, level := range []int{1, 5, 9} {
 			if bits < MaxWindowBits && level > 1 {
-				continue // the library has one level for these
+				continue // the library has a single level for these
 			}
 			for _, takeover := range []bool{false, true} {
 				t.Run(fmt.Sprintf("bits %d/level %d/takeover %v", bits, level, takeover), func(t *testing.T) {
@@ -62,7 +62,7 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 	if takeover {
 		fromServer, fromClient = new(Window), new(Window)
 	}
-	var history []byte // what the receiver remembers
+	var history []byte // window of the receiver
 	for i, payload := range messages {
 		before := bytes.Clone(payload)
 		frame := deflater.AppendFrame([]byte("dst"), OpBinary, payload, bits, fromServer)[3:]
@@ -73,7 +73,7 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 		if err != nil || n == 0 || !h.Fin || h.Op != OpBinary || h.Masked {
 			t.Fatal(h, n, err)
 		}
-		if h.RSV == compressedBit {
+		if h.RSV == compressedRSV {
 			got, far, err := referenceInflate(append(bytes.Clone(frame[n:]), deflateTail...), history)
 			if err != nil || !bytes.Equal(got, payload) {
 				t.Fatalf("message %d: %d bytes became %d, %v", i, len(payload), len(got), err)
@@ -85,7 +85,7 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 			if err != nil || !bytes.Equal(std, payload) {
 				t.Fatalf("message %d: compress/flate: %d bytes became %d, %v", i, len(payload), len(std), err)
 			}
-			// No block has BFINAL, so none has to be padded: the stream goes on.
+			// No block has BFINAL, so the stream continues and needs no padding.
 			open := stdflate.NewReaderDict(bytes.NewReader(append(bytes.Clone(frame[n:]), deflateTail[:4]...)), history)
 			if _, err := io.ReadAll(open); err != io.ErrUnexpectedEOF {
 				t.Fatalf("message %d ends the stream: %v", i, err)
@@ -98,11 +98,11 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 			t.Fatalf("message %d: %+v", i, h)
 		}
 		if takeover && !bytes.Equal(fromServer.b, history) {
-			t.Fatalf("message %d: the window is not the end of what was said", i)
+			t.Fatalf("message %d: the window is not the end of the messages", i)
 		}
-		expect(t, &out, &client, frame, payload)
+		expectMessage(t, &out, &client, frame, payload)
 		masked := deflater.AppendMaskedFrame(nil, OpBinary, [4]byte{1, 2, 3, 4}, payload, bits, fromClient)
-		expect(t, &in, &server, masked, payload)
+		expectMessage(t, &in, &server, masked, payload)
 		if !bytes.Equal(payload, before) {
 			t.Fatalf("message %d was changed", i)
 		}
@@ -110,12 +110,12 @@ func roundTrip(t *testing.T, deflater *Deflater, bits uint8, takeover bool, mess
 			t.Fatalf("windows of %d and %d bytes", in.WindowBytes(), out.WindowBytes())
 		}
 		if !takeover && (in.p != nil || out.p != nil) {
-			t.Fatal("a decoder without context keeps something")
+			t.Fatal("a decoder without context keeps state")
 		}
 	}
 }
 
-func expect(t *testing.T, d *Decoder, cfg *Config, frame, payload []byte) {
+func expectMessage(t *testing.T, d *Decoder, cfg *Config, frame, payload []byte) {
 	t.Helper()
 	m, n, err := d.Next(cfg, frame)
 	if err != nil || n != len(frame) || m.Op != OpBinary || !bytes.Equal(m.Payload, payload) || !d.Idle() {
@@ -123,7 +123,7 @@ func expect(t *testing.T, d *Decoder, cfg *Config, frame, payload []byte) {
 	}
 }
 
-// What cannot be compressed goes as it is, and the receiver's window does not learn of it.
+// An incompressible message is sent plain, and does not enter the receiver's window.
 func TestDeflaterGivesUp(t *testing.T) {
 	d, w := NewDeflater(0), new(Window)
 	for _, payload := range []string{"", "x", "\x8f\x03\x99"} {
@@ -143,8 +143,8 @@ func TestDeflaterGivesUp(t *testing.T) {
 	}
 }
 
-// With context takeover a message that does not get shorter by itself makes the next one like it shorter.
-func TestDeflaterRemembersWhatDoesNotShrink(t *testing.T) {
+// With context takeover a message that does not get shorter itself makes an equal next one shorter.
+func TestDeflaterKeepsIncompressibleMessages(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		level int
@@ -163,7 +163,7 @@ func TestDeflaterRemembersWhatDoesNotShrink(t *testing.T) {
 	}
 }
 
-// A shared frame and a connection's own may be made in any order from one pool: nothing of one is left in the other.
+// Shared frames and a connection's own frames may use one pool in any order: none contains data of another.
 func TestDeflaterPool(t *testing.T) {
 	d, w := NewDeflater(1), new(Window)
 	want := bytes.Clone(d.AppendFrame(nil, OpText, tick(7), 15, nil))
@@ -195,7 +195,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// A bomb is given up at the first byte beyond the limit: what it costs depends on the limit and not on the bomb.
+// A decompression bomb is refused at the first byte beyond the limit: its cost depends on the limit, not on the bomb.
 func TestBomb(t *testing.T) {
 	w, _ := stdflate.NewWriter(nil, 9)
 	var small bytes.Buffer
@@ -205,7 +205,7 @@ func TestBomb(t *testing.T) {
 		_, _ = w.Write(zeros)
 	}
 	_ = w.Flush()
-	frame := AppendHeader(nil, Header{Fin: true, RSV: compressedBit, Op: OpBinary, Masked: true, Length: int64(small.Len() - 4)})
+	frame := AppendHeader(nil, Header{Fin: true, RSV: compressedRSV, Op: OpBinary, Masked: true, Length: int64(small.Len() - 4)})
 	frame = append(frame, small.Bytes()[:small.Len()-4]...)
 	cfg := Config{MaxMessage: 128 << 10, Deflate: Deflate{15, 15, true, true, false, false}, Inflater: new(Inflater)}
 	var d Decoder
@@ -218,8 +218,8 @@ func TestBomb(t *testing.T) {
 	if left := cfg.Inflater.src.Len(); left < small.Len()*99/100 {
 		t.Errorf("%d of %d bytes were read", small.Len()-left, small.Len())
 	}
-	// The Inflater is as good as new, without the large buffers.
-	frame = AppendHeader(nil, Header{Fin: true, RSV: compressedBit, Op: OpBinary, Masked: true, Length: 7})
+	// The Inflater still works, and has released the large buffers.
+	frame = AppendHeader(nil, Header{Fin: true, RSV: compressedRSV, Op: OpBinary, Masked: true, Length: 7})
 	frame = append(frame, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00)
 	if m, _, err := new(Decoder).Next(&cfg, frame); err != nil || string(m.Payload) != "Hello" {
 		t.Fatalf("%q, %v", m.Payload, err)
@@ -229,7 +229,7 @@ func TestBomb(t *testing.T) {
 	}
 }
 
-// Nothing is allocated for a message once the Inflater has its buffers, and nothing is kept of it.
+// A message is inflated without allocations once the Inflater has its buffers. It leaves no state.
 func TestInflateNoAllocations(t *testing.T) {
 	payload := bytes.Repeat(tick(1), 4)
 	frame := NewDeflater(1).AppendMaskedFrame(nil, OpText, [4]byte{}, payload, 15, nil)
@@ -246,8 +246,8 @@ func TestInflateNoAllocations(t *testing.T) {
 	}
 }
 
-// FuzzDeflate: what is compressed inflates to itself, here and in compress/flate, with references no farther than agreed;
-// and any bytes as compressed data give what compress/flate gives.
+// FuzzDeflate checks two rules. Compressed data inflates to its source, here and in compress/flate, with no reference beyond
+// the window. Any bytes as compressed data give the same result as in compress/flate.
 func FuzzDeflate(f *testing.F) {
 	for _, v := range readVectors(f) {
 		if v.cfg.deflates() && len(v.in) < 1000 {
@@ -280,7 +280,7 @@ func FuzzDeflate(f *testing.F) {
 	})
 }
 
-// stdInflate is Inflater.inflate by the standard library.
+// stdInflate does the work of Inflater.inflate with the standard library.
 func stdInflate(payload, dict []byte, most int) (out []byte, err error) {
 	src := bytes.NewReader(append(bytes.Clone(payload), deflateTail...))
 	for finals := finalBlocks + len(payload)/finalEvery; finals >= 0; finals-- {

@@ -7,56 +7,57 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// A Deflater compresses messages, RFC 7692 §7.2.1. Any goroutine may use it: compressors are pooled by their window and
-// lent for one message, since each takes about a megabyte.
+// A Deflater compresses messages, RFC 7692 §7.2.1. Any goroutine may use it. Compressors are pooled by the size of their
+// window and borrowed for one message, since each takes about a megabyte.
 type Deflater struct {
 	level int
 	pools [MaxWindowBits + 1]sync.Pool // of *compressor, by the bits of the window
 }
 
-// NewDeflater returns a Deflater of a level from 1, the fastest, to 9, the smallest; what is beyond counts as the nearest.
-// The level is that of the largest window: the library has but one for the others.
+// NewDeflater returns a Deflater of a level from 1, the fastest, to 9, the smallest; other values count as the nearest.
+// The level applies to the largest window only. The library has a single level for the others.
 func NewDeflater(level int) *Deflater {
 	return &Deflater{level: min(max(level, flate.BestSpeed), flate.BestCompression)}
 }
 
-// AppendFrame appends one whole message as a server sends it, text or binary, compressed with a window of 2^bits bytes (8
-// to 15) if that makes it shorter, else as it is. Without w the frame stands for itself, so that one serves all clients
-// with that window or a larger one; with w, context takeover, it is for w's connection alone, to be sent in this order,
-// w is brought up to date, and what may help the next message to be shorter is compressed though it got a few bytes longer.
+// AppendFrame appends one whole message as a server sends it, text or binary. It is compressed with a window of 2^bits
+// bytes (8 to 15) if that makes it shorter, otherwise sent plain. Without w the frame is independent, so that one frame
+// serves all clients with that window or a larger one. With w, context takeover, the frame is for w's connection only and
+// must be sent in this order. w is updated. A message that got a few bytes longer is then compressed all the same, since it
+// may make the next one shorter.
 func (d *Deflater) AppendFrame(dst []byte, op Opcode, payload []byte, bits uint8, w *Window) []byte {
-	return d.append(dst, Header{Fin: true, Op: op}, payload, bits, w)
+	return d.appendCompressed(dst, Header{Fin: true, Op: op}, payload, bits, w)
 }
 
 // AppendMaskedFrame is AppendFrame for a client: the frame is masked with key.
 func (d *Deflater) AppendMaskedFrame(dst []byte, op Opcode, key [4]byte, payload []byte, bits uint8, w *Window) []byte {
-	return d.append(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload, bits, w)
+	return d.appendCompressed(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload, bits, w)
 }
 
-// What the library's fast compressors do with little, be it in the size of a payload: they store it as it is, or they do
-// not look at what came before. Bringing them a window would take most of the time for nothing.
+// Limits of the library's fast compressors. They store a small payload, or compress it without its window. Loading the
+// window for it would take most of the time and save no byte.
 const (
-	storedSize = 32  // bytes: stored up to this size
-	aloneSize  = 127 // bytes: compressed without regard to the window up to this size
-	fastLevels = 6   // these and all windows below the largest have a fast compressor
-	mostGrowth = 8   // bytes: what a payload that cannot be compressed grows by, unless it is longer than any window
+	storedSize = 32  // bytes: payloads up to this size are stored
+	aloneSize  = 127 // bytes: payloads up to this size are compressed without the window
+	fastLevels = 6   // levels up to this one, and all windows below the largest, have a fast compressor
+	mostGrowth = 8   // bytes: growth of an incompressible payload that is not longer than any window
 )
 
-func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
+func (d *Deflater) appendCompressed(dst []byte, h Header, payload []byte, bits uint8, w *Window) []byte {
 	fast := bits < MaxWindowBits || d.level <= fastLevels
 	if fast && len(payload) <= storedSize {
 		return appendPayload(dst, h, payload)
 	}
 	var history []byte
-	remembers := w != nil && !(fast && len(payload) <= aloneSize)
-	if remembers {
+	usesWindow := w != nil && !(fast && len(payload) <= aloneSize)
+	if usesWindow {
 		history = w.b
 	}
-	c := d.lend(bits)
+	c := d.borrowCompressor(bits)
 	data := c.compress(payload, history)
-	// What does not get shorter by itself is remembered all the same: the next one may be like it.
-	if len(data) < len(payload) || remembers && len(data) <= len(payload)+mostGrowth {
-		h.RSV = compressedBit
+	// A payload that does not get shorter still goes into the window: the next one may repeat it.
+	if len(data) < len(payload) || usesWindow && len(data) <= len(payload)+mostGrowth {
+		h.RSV = compressedRSV
 		if w != nil {
 			w.add(payload, bits)
 		}
@@ -69,10 +70,10 @@ func (d *Deflater) append(dst []byte, h Header, payload []byte, bits uint8, w *W
 	return dst
 }
 
-// lend takes a compressor out of the pool, or makes one.
-func (d *Deflater) lend(bits uint8) *compressor {
+// borrowCompressor takes a compressor from the pool or creates one.
+func (d *Deflater) borrowCompressor(bits uint8) *compressor {
 	if bits < MinWindowBits || bits > MaxWindowBits {
-		panic(fmt.Sprintf("wsproto: window of %d bits", bits)) // a mistake of the caller's
+		panic(fmt.Sprintf("wsproto: window of %d bits", bits)) // an error of the caller
 	}
 	if c, ok := d.pools[bits].Get().(*compressor); ok {
 		return c
@@ -85,12 +86,12 @@ func (d *Deflater) lend(bits uint8) *compressor {
 		c.w, err = flate.NewWriterWindow(c, 1<<bits)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("wsproto: level %d, window of %d bits: %v", d.level, bits, err)) // the library takes all of these
+		panic(fmt.Sprintf("wsproto: level %d, window of %d bits: %v", d.level, bits, err)) // the library supports all of these
 	}
 	return c
 }
 
-// A compressor is the library's, with the buffer that it writes to.
+// A compressor is the library's compressor with its output buffer.
 type compressor struct {
 	w   *flate.Writer
 	out []byte
@@ -101,11 +102,11 @@ func (c *compressor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// compress returns payload compressed as one message that may refer to history. It is valid until the next call.
+// compress returns payload compressed as one message that may refer to history. The result is valid until the next call.
 func (c *compressor) compress(payload, history []byte) []byte {
 	c.out = c.out[:0]
 	c.w.ResetDict(c, history)
-	// The errors would be Write's, and it has none.
+	// An error could only come from compressor.Write, which returns none.
 	_, _ = c.w.Write(payload)
 	_ = c.w.Flush()
 	// "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."

@@ -7,7 +7,7 @@ import (
 	"tickcast/wsproto"
 )
 
-// A server's part of the opening handshake.
+// The server's part of the opening handshake.
 func ExampleParseRequest() {
 	in := wsproto.AppendRequest(nil, wsproto.ClientRequest{
 		Host: "localhost:8080", Path: "/stream?topics=px.AAPL", Key: "dGhlIHNhbXBsZSBub25jZQ==",
@@ -33,11 +33,11 @@ func ExampleParseRequest() {
 	// "HTTP/1.1 101"
 }
 
-// Frames come in pieces; messages come out whole. A rule that is broken comes with its close code.
+// Frames arrive in pieces and become whole messages. A broken rule is an error with its close code.
 func ExampleDecoder_Next() {
 	stream := wsproto.AppendMaskedFrame(nil, wsproto.OpPing, [4]byte{1, 2, 3, 4}, []byte("are you there"))
 	stream = wsproto.AppendMaskedFrame(stream, wsproto.OpText, [4]byte{5, 6, 7, 8}, []byte("Hello"))
-	stream = wsproto.AppendFrame(stream, wsproto.OpText, []byte("unmasked")) // a client must not
+	stream = wsproto.AppendFrame(stream, wsproto.OpText, []byte("unmasked")) // forbidden for a client
 
 	var d wsproto.Decoder
 	for _, b := range [][]byte{stream[:10], stream[10:]} {

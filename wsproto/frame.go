@@ -5,20 +5,23 @@ import (
 	"unicode/utf8"
 )
 
-// Set by the RFC: the first two bytes of a frame, and how long things may be (§5.2, §5.5).
+// Set by the RFC: the first two bytes of a frame, and the limits of its parts (§5.2, §5.5).
 const (
 	finBit      = 0x80 // byte 0: last fragment of a message
 	rsvBits     = 0x70 // byte 0: RSV1, RSV2, RSV3; zero unless an extension defines them
-	rsv1Bit     = 0x40 // byte 0: RSV1, which permessage-deflate defines
+	RSV1Bit     = 0x40 // byte 0: RSV1, which marks a message that permessage-deflate compressed, RFC 7692 §6
 	opcodeBits  = 0x0F // byte 0
 	maskBit     = 0x80 // byte 1: a masking key follows the length
-	lengthBits  = 0x7F // byte 1: the length itself, or one of the two marks
-	length16    = 126  // mark: the next 2 bytes are the length
-	length64    = 127  // mark: the next 8 bytes are the length
+	lengthBits  = 0x7F // byte 1: the length itself, or one of the two markers
+	length16    = 126  // marker: the next 2 bytes are the length
+	length64    = 127  // marker: the next 8 bytes are the length
 	maxControl  = 125  // longest payload of a control frame
 	maxHeader   = 14   // 2 + 8 + 4
 	minLength64 = 1 << 16
 )
+
+// compressedRSV is RSV1 in a Header's RSV: the message is compressed, RFC 7692 §6.
+const compressedRSV = RSV1Bit >> 4
 
 // Header is a frame's header, RFC 6455 §5.2.
 type Header struct {
@@ -30,9 +33,9 @@ type Header struct {
 	Length int64   // bytes of payload, never negative
 }
 
-// ParseHeader reads the frame header at the start of b and returns its length in bytes, 2 to 14; n == 0 without an
-// error means that b ends inside the header. It judges wire syntax alone: [ErrNonMinimalLength] and
-// [ErrLengthOverflow], as soon as the length's bytes are there. What a header means in its place is [Decoder]'s part.
+// ParseHeader reads the frame header at the start of b and returns its length in bytes, 2 to 14. n == 0 without an
+// error means that b ends inside the header. It checks the wire syntax only: [ErrNonMinimalLength] and
+// [ErrLengthOverflow], as soon as the bytes of the length are there. [Decoder] checks a header in its place in the stream.
 func ParseHeader(b []byte) (h Header, n int, err error) {
 	if len(b) < 2 {
 		return Header{}, 0, nil
@@ -80,8 +83,8 @@ func ParseHeader(b []byte) (h Header, n int, err error) {
 	return h, n, nil
 }
 
-// AppendHeader appends h to dst with the shortest length. It writes what it is given, so that tests and load
-// generators can write forbidden headers too; bits that do not fit their field are cut, a negative Length counts as 0.
+// AppendHeader appends h to dst with the shortest length. It does not check h, so that tests and load generators can
+// write forbidden headers too. Bits beyond a field's width are cut, and a negative Length counts as 0.
 func AppendHeader(dst []byte, h Header) []byte {
 	b0 := h.RSV<<4&rsvBits | byte(h.Op)&opcodeBits
 	if h.Fin {
@@ -106,20 +109,20 @@ func AppendHeader(dst []byte, h Header) []byte {
 	return dst
 }
 
-// AppendFrame appends one whole message as a server sends it: FIN set, not masked. A control frame's payload must not
-// be longer than 125 bytes; the caller sees to that.
+// AppendFrame appends one whole message as a server sends it: FIN set, not masked. The caller ensures that a control
+// frame's payload is at most 125 bytes.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Op: op, Length: int64(len(payload))})
 	return append(dst, payload...)
 }
 
-// AppendMaskedFrame appends one whole message as a client sends it: FIN set, masked with key, which has to be
-// unpredictable and new for every frame where that matters (§5.3). payload itself is not changed.
+// AppendMaskedFrame appends one whole message as a client sends it: FIN set, masked with key. Where masking matters, key
+// must be unpredictable and new for every frame (§5.3). payload itself is not changed.
 func AppendMaskedFrame(dst []byte, op Opcode, key [4]byte, payload []byte) []byte {
 	return appendPayload(dst, Header{Fin: true, Op: op, Masked: true, Key: key}, payload)
 }
 
-// appendPayload appends a frame with h's bits and key, and the payload's length.
+// appendPayload appends a frame with the bits and the key of h. Its length is payload's.
 func appendPayload(dst []byte, h Header, payload []byte) []byte {
 	h.Length = int64(len(payload))
 	dst = AppendHeader(dst, h)
@@ -129,7 +132,7 @@ func appendPayload(dst []byte, h Header, payload []byte) []byte {
 	return dst
 }
 
-// AppendClose appends a server's close frame; the body is as [AppendCloseBody] makes it.
+// AppendClose appends a server's close frame with the body of [AppendCloseBody].
 func AppendClose(dst []byte, code StatusCode, reason string) []byte {
 	start := len(dst)
 	dst = append(dst, finBit|byte(OpClose), 0)
@@ -139,8 +142,8 @@ func AppendClose(dst []byte, code StatusCode, reason string) []byte {
 }
 
 // AppendCloseBody appends the body of a close frame: code and reason. A code that must not go over the wire (see
-// [StatusCode.ValidOnWire]), among them 0 and [StatusNoStatus], gives the empty body. The reason ends before the
-// rune that would pass 123 bytes, and before the first byte that is not UTF-8.
+// [StatusCode.ValidOnWire]), among them 0 and [StatusNoStatus], gives the empty body. The reason is cut before the
+// rune that would exceed 123 bytes, and before the first byte that is not UTF-8.
 func AppendCloseBody(dst []byte, code StatusCode, reason string) []byte {
 	if !code.ValidOnWire() {
 		return dst

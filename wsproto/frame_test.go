@@ -91,7 +91,7 @@ func TestParseHeaderLengths(t *testing.T) {
 			for i := 56; i >= 0; i -= 8 {
 				in = append(in, byte(length>>i))
 			}
-			_, n, err := ParseHeader(in) // the key is not there: an error does not wait for it
+			_, n, err := ParseHeader(in) // an error comes without the key
 			switch {
 			case length < 1<<16:
 				if !errors.Is(err, ErrNonMinimalLength) {

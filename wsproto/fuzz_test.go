@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzHeader: what parses is written back as it came; what does not says why.
+// FuzzHeader checks that AppendHeader writes a parsed header back to the same bytes, and that other bytes give an error.
 func FuzzHeader(f *testing.F) {
 	for _, length := range boundaries {
 		f.Add(AppendHeader(nil, Header{Fin: true, Op: OpText, Length: length}))
@@ -43,8 +43,8 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// FuzzDecoder: a stream decodes to the same messages and the same error however it is cut, in bounded memory; decode
-// checks the bound.
+// FuzzDecoder checks that cuts in a stream change neither its messages nor its error, in bounded memory. decode checks the
+// bound.
 func FuzzDecoder(f *testing.F) {
 	for _, v := range readVectors(f) {
 		if len(v.in) < 4096 {
@@ -82,8 +82,8 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// FuzzRequest: never a panic, the verdict does not depend on how the bytes come, and what net/http accepts too means
-// the same to it.
+// FuzzRequest checks that no request causes a panic, that the result does not depend on the cuts of the input, and that
+// requests that net/http accepts too have the same meaning there.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(chromeRequest))
 	f.Add([]byte(upgradeRequest()))
@@ -123,7 +123,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		std, stdErr := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.TrimPrefix(in[:n], []byte("\r\n")))))
 		if stdErr != nil {
-			// net/url is stricter with percent-encoding and with brackets, which browsers leave as they are.
+			// net/url is stricter with percent-encoding and with brackets, which browsers leave unescaped.
 			if _, urlErr := errors.AsType[*url.Error](stdErr); !urlErr {
 				t.Fatalf("%q: only net/http refuses it: %v", in, stdErr)
 			}
@@ -143,7 +143,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// FuzzResponse: never a panic, and the verdict does not depend on how the bytes come.
+// FuzzResponse checks that no response causes a panic, and that the result does not depend on the cuts of the input.
 func FuzzResponse(f *testing.F) {
 	f.Add(AppendUpgrade(nil, []byte(sampleKey), "a", Deflate{}))
 	f.Add([]byte("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n"))
@@ -162,7 +162,7 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// FuzzUTF8: the same verdict as the standard library's, at any split, and no later than it can be known.
+// FuzzUTF8 checks that the result is the standard library's at any split, and comes as early as possible.
 func FuzzUTF8(f *testing.F) {
 	for _, row := range badUTF8 {
 		f.Add([]byte("some text before "+row.s), uint8(3))

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Bytes in, values out: no I/O, no clock, no logging. What is on this list does none of it here: io is there for the
-// interfaces of the flate package, and sync for its pool.
+// The package has no I/O, no clock and no logging. The imports of this list do none here: io is needed for the interfaces
+// of the flate package, and sync for its pool.
 func TestImports(t *testing.T) {
 	allowed := map[string]bool{
 		"bytes":           true,

@@ -9,32 +9,32 @@ import (
 
 // Chosen by us.
 const (
-	minInflated = 512      // bytes: the least room that is made for a message
-	keepBuffer  = 64 << 10 // bytes: a larger buffer is let go with the next message
+	minInflated = 512      // bytes: the smallest buffer for a message
+	keepBuffer  = 64 << 10 // bytes: a larger buffer is released with the next message
 
-	// A deflate stream may be ended and begun anew within a message, §7.2.3.4, and each time the window is laid out
-	// again: a few bytes that cost 32 KiB of copying. So many ends are allowed, and one more for each finalEvery bytes.
+	// A deflate stream may end and start again within a message, §7.2.3.4. Each end costs the sender a few bytes, and the
+	// receiver 32 KiB of copying for a new window. This many ends are allowed, and one more for each finalEvery bytes.
 	finalBlocks = 8
 	finalEvery  = 1 << 10
 )
 
-// deflateTail is what the sender cut off, RFC 7692 §7.2.2 ("Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
-// payload of the message"), and an empty final block, with which the stream ends for the library.
+// deflateTail holds the bytes that the sender cut off, RFC 7692 §7.2.2 ("Append 4 octets of 0x00 0x00 0xff 0xff to the tail
+// end of the payload of the message"), and an empty final block, which ends the stream for the library.
 const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// An Inflater decompresses messages for the decoders of one goroutine, which borrow it for one message at a time. The
-// zero value is ready. It takes about 45 KB from its first message on, and its buffers.
+// An Inflater decompresses messages for the decoders of one goroutine. They borrow it for one message at a time. The zero
+// value is ready. From its first message on it holds about 45 KB and its buffers.
 type Inflater struct {
-	r    io.ReadCloser // nil until it is needed
+	r    io.ReadCloser // nil before the first message
 	src  bytes.Reader  // r reads from it
-	in   []byte        // what src reads: a message and deflateTail
+	in   []byte        // the input of src: a message and deflateTail
 	out  []byte
 	dict []byte // scratch
 }
 
-// inflate decompresses one message, RFC 7692 §7.2.2. It stops with an error at the first byte beyond most, and of text at
-// the first read that is not UTF-8. w is what the sender may refer to, nil without context takeover, and is brought up to
-// date; bits is the size that w may have. The result is valid until the next call.
+// inflate decompresses one message, RFC 7692 §7.2.2. It stops with an error at the first byte beyond most. If text is set,
+// it also stops at the first read that is not UTF-8. w is the sender's window, nil without context takeover. inflate updates
+// it, to at most 2^bits bytes. The result is valid until the next call.
 func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bits uint8) ([]byte, error) {
 	f.in = append(append(f.in[:0], payload...), deflateTail...)
 	f.src.Reset(f.in)
@@ -42,7 +42,7 @@ func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bit
 	if w != nil {
 		dict = w.b
 	}
-	if err := f.begin(dict); err != nil {
+	if err := f.resetReader(dict); err != nil {
 		return nil, err
 	}
 	out := reuse(f.out)
@@ -73,14 +73,14 @@ func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bit
 		if f.src.Len() == 0 {
 			break
 		}
-		// The sender ended the stream within the message, and went on.
+		// The sender ended the stream within the message and started another one.
 		if finals--; finals < 0 {
 			return nil, ErrCompressedData
 		}
 		if f.dict = append(f.dict[:0], dict...); len(out) > 0 {
 			f.dict = append(f.dict, out[max(0, len(out)-1<<MaxWindowBits):]...)
 		}
-		if err := f.begin(f.dict[max(0, len(f.dict)-1<<MaxWindowBits):]); err != nil {
+		if err := f.resetReader(f.dict[max(0, len(f.dict)-1<<MaxWindowBits):]); err != nil {
 			return nil, err
 		}
 	}
@@ -93,8 +93,8 @@ func (f *Inflater) inflate(payload []byte, text bool, most int64, w *Window, bit
 	return out, nil
 }
 
-// begin has r read src from where it is, as if dict had been its output before.
-func (f *Inflater) begin(dict []byte) error {
+// resetReader lets r continue with src. dict stands for r's earlier output.
+func (f *Inflater) resetReader(dict []byte) error {
 	if f.r == nil {
 		f.r = flate.NewReaderDict(&f.src, dict)
 		return nil
@@ -105,7 +105,7 @@ func (f *Inflater) begin(dict []byte) error {
 	return nil
 }
 
-// reuse empties a buffer, or lets it go if one message has made it large.
+// reuse empties a buffer for the next message. It releases a buffer that one message made large.
 func reuse(b []byte) []byte {
 	if cap(b) > keepBuffer {
 		return nil

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Mask applies the masking key to b in place, RFC 6455 §5.3; masking and unmasking are the same. offset is the
-// position of b[0] in the frame's payload, so that a payload may come in pieces. b may be aligned in any way.
+// Mask applies the masking key to b in place, RFC 6455 §5.3. Masking and unmasking are the same. offset is the
+// position of b[0] in the frame's payload, so that a payload may come in pieces. b may have any alignment.
 func Mask(b []byte, key [4]byte, offset int) {
 	k := binary.LittleEndian.Uint32(key[:])
 	if k == 0 {
@@ -15,7 +15,7 @@ func Mask(b []byte, key [4]byte, offset int) {
 	k = bits.RotateLeft32(k, -8*(offset&3))
 	kk := uint64(k)<<32 | uint64(k)
 
-	// Four words a turn: each line is one load, xor and store.
+	// Four words per iteration: each line is one load, xor and store.
 	for len(b) >= 32 {
 		w := b[:32:32]
 		binary.LittleEndian.PutUint64(w[0:], binary.LittleEndian.Uint64(w[0:])^kk)
@@ -38,8 +38,8 @@ func Mask(b []byte, key [4]byte, offset int) {
 	}
 }
 
-// rotate returns the key for the byte that comes n bytes later.
-func rotate(key [4]byte, n int) [4]byte {
+// rotateKey returns the key for the byte that comes n bytes later.
+func rotateKey(key [4]byte, n int) [4]byte {
 	k := binary.LittleEndian.Uint32(key[:])
 	binary.LittleEndian.PutUint32(key[:], bits.RotateLeft32(k, -8*(n&3)))
 	return key

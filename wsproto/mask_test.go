@@ -18,7 +18,7 @@ func TestMask(t *testing.T) {
 	room := make([]byte, 160)
 	for _, key := range keys {
 		for length := range 140 {
-			for align := range 9 { // begins at each place within a word
+			for align := range 9 { // each position within a word
 				for offset := range 5 {
 					for i := range room {
 						room[i] = byte(i * 7)
@@ -48,7 +48,7 @@ func TestMaskInPieces(t *testing.T) {
 		}
 		got = bytes.Repeat([]byte("0123456789"), 10)
 		Mask(got[:cut], key, 0)
-		Mask(got[cut:], rotate(key, cut), 0)
+		Mask(got[cut:], rotateKey(key, cut), 0)
 		if !bytes.Equal(got, want) {
 			t.Fatalf("cut at %d by a turned key:\n got %x\nwant %x", cut, got, want)
 		}

@@ -1,11 +1,11 @@
 package wsproto
 
-// DeflatePolicy is what a server agrees to. Windows outside of 8 to 15 stand for 15.
+// DeflatePolicy is the policy of a server for permessage-deflate. Windows outside of 8 to 15 stand for 15.
 type DeflatePolicy struct {
 	ServerWindowBits uint8 // the largest window that the server compresses with
 	ClientWindowBits uint8 // the largest window that a client with context takeover may use
-	ServerTakeover   bool  // remember what was sent to each client that allows it: up to 2^ServerWindowBits bytes each
-	ClientTakeover   bool  // let clients refer to their earlier messages: up to 2^ClientWindowBits bytes each
+	ServerTakeover   bool  // keep the messages sent to each client that allows it: up to 2^ServerWindowBits bytes each
+	ClientTakeover   bool  // allow clients to refer to their earlier messages: up to 2^ClientWindowBits bytes each
 }
 
 // deflateParams are the parameters of one offer of permessage-deflate, or of the answer, RFC 7692 §7.1.
@@ -15,18 +15,18 @@ type deflateParams struct {
 	clientBitsValue                    bool  // client_max_window_bits came with a value
 }
 
-// Deflate picks the first of the client's offers of permessage-deflate that has a meaning, and answers it as p wants,
-// RFC 7692 §5 and §7.1. The zero value means that there is none: the connection goes on without compression. Nothing is
-// allocated. The request must have passed CheckUpgrade.
-func (r *Request) Deflate(p *DeflatePolicy) Deflate {
+// Deflate chooses the first valid one of the client's offers of permessage-deflate and answers it by the policy, RFC 7692 §5
+// and §7.1. The zero value means that no offer is valid; the connection then has no compression. Deflate does not allocate.
+// The request must have passed CheckUpgrade.
+func (r *Request) Deflate(policy *DeflatePolicy) Deflate {
 	for _, list := range r.Extensions {
 		for len(list) > 0 {
-			params, valid, rest, ok := deflateOffer(list)
+			params, valid, rest, ok := cutDeflateParams(list)
 			if !ok {
 				break
 			}
 			if valid {
-				return params.answer(p)
+				return params.accept(policy)
 			}
 			list = rest
 		}
@@ -34,34 +34,35 @@ func (r *Request) Deflate(p *DeflatePolicy) Deflate {
 	return Deflate{}
 }
 
-// answer is how a server of policy p accepts an offer with these parameters.
-func (o *deflateParams) answer(p *DeflatePolicy) Deflate {
-	server, client := windowBits(p.ServerWindowBits), windowBits(p.ClientWindowBits)
+// accept returns the answer of a server of that policy to an offer with these parameters.
+func (p *deflateParams) accept(policy *DeflatePolicy) Deflate {
+	server, client := windowBits(policy.ServerWindowBits), windowBits(policy.ClientWindowBits)
 	d := Deflate{
 		ServerWindowBits: server,
 		ClientWindowBits: MaxWindowBits,
-		ServerTakeover:   p.ServerTakeover && !o.serverNoTakeover,
-		ClientTakeover:   p.ClientTakeover && !o.clientNoTakeover,
-		serverBitsNamed:  o.serverBits != 0 || server < MaxWindowBits,
+		ServerTakeover:   policy.ServerTakeover && !p.serverNoTakeover,
+		ClientTakeover:   policy.ClientTakeover && !p.clientNoTakeover,
+		serverBitsNamed:  p.serverBits != 0 || server < MaxWindowBits,
 	}
-	if o.serverBits != 0 {
+	if p.serverBits != 0 {
 		// "A server accepts an extension negotiation offer with this parameter by including [it] with the same or
 		// smaller value."
-		d.ServerWindowBits = min(server, o.serverBits)
+		d.ServerWindowBits = min(server, p.serverBits)
 	}
 	switch {
-	case o.clientBits != 0:
-		d.ClientWindowBits = min(client, o.clientBits)
-		d.clientBitsNamed = o.clientBitsValue || d.ClientWindowBits < MaxWindowBits
+	case p.clientBits != 0:
+		d.ClientWindowBits = min(client, p.clientBits)
+		d.clientBitsNamed = p.clientBitsValue || d.ClientWindowBits < MaxWindowBits
 	case client < MaxWindowBits:
 		// "If a received extension negotiation offer doesn't have [client_max_window_bits], the corresponding extension
-		// negotiation response to the offer MUST NOT include [it]". A client that cannot keep to a smaller window may
-		// compress all the same, but nothing is remembered for it.
+		// negotiation response to the offer MUST NOT include [it]". A client that must use the largest window may still
+		// compress, but its messages are not kept.
 		d.ClientTakeover = false
 	}
 	return d
 }
 
+// windowBits returns n if it is the size of a window, otherwise the largest.
 func windowBits(n uint8) uint8 {
 	if n < MinWindowBits || n > MaxWindowBits {
 		return MaxWindowBits
@@ -77,12 +78,12 @@ const (
 	clientMaxBits    = "client_max_window_bits"
 )
 
-// deflateOffer reads the first element of a list of extensions; not ok means that there is none, or that it breaks the
-// grammar. valid means that it is permessage-deflate with parameters that an offer may have. What is not: "A server MUST
-// decline an extension negotiation offer for this extension if [...] the negotiation offer contains an extension
-// parameter not defined for use in an offer, [...] with an invalid value, [...] multiple extension parameters with the
-// same name."
-func deflateOffer(list []byte) (p deflateParams, valid bool, rest []byte, ok bool) {
+// cutDeflateParams cuts the first element off a list of extensions. ok is false at the end of the list, and if the element
+// breaks the grammar. valid means that it is permessage-deflate with the parameters of an offer. Invalid ones are declined:
+// "A server MUST decline an extension negotiation offer for this extension if [...] the negotiation offer contains an
+// extension parameter not defined for use in an offer, [...] with an invalid value, [...] multiple extension parameters with
+// the same name."
+func cutDeflateParams(list []byte) (p deflateParams, valid bool, rest []byte, ok bool) {
 	name, rest, ok := cutExtension(list)
 	if !ok {
 		return deflateParams{}, false, nil, false
@@ -95,41 +96,41 @@ func deflateOffer(list []byte) (p deflateParams, valid bool, rest []byte, ok boo
 		if !more || !ok {
 			return p, valid, rest, ok
 		}
-		valid = valid && p.set(name, value)
+		valid = valid && p.setParam(name, value)
 	}
 }
 
-// set takes in one parameter of an offer. It reports false if it may not be there.
-func (o *deflateParams) set(name, value []byte) (ok bool) {
+// setParam stores one parameter of an offer. ok is false for an invalid one.
+func (p *deflateParams) setParam(name, value []byte) (ok bool) {
 	switch string(name) {
 	case serverNoTakeover:
-		ok = value == nil && !o.serverNoTakeover
-		o.serverNoTakeover = true
+		ok = value == nil && !p.serverNoTakeover
+		p.serverNoTakeover = true
 	case clientNoTakeover:
-		ok = value == nil && !o.clientNoTakeover
-		o.clientNoTakeover = true
+		ok = value == nil && !p.clientNoTakeover
+		p.clientNoTakeover = true
 	case serverMaxBits:
-		ok = o.serverBits == 0
-		o.serverBits = parseWindowBits(value)
-		ok = ok && o.serverBits != 0
+		ok = p.serverBits == 0
+		p.serverBits = parseWindowBits(value)
+		ok = ok && p.serverBits != 0
 	case clientMaxBits: // "This parameter has [...] an optional value", §7.1.2.2
-		ok = o.clientBits == 0
-		o.clientBits, o.clientBitsValue = MaxWindowBits, value != nil
+		ok = p.clientBits == 0
+		p.clientBits, p.clientBitsValue = MaxWindowBits, value != nil
 		if value != nil {
-			o.clientBits = parseWindowBits(value)
+			p.clientBits = parseWindowBits(value)
 		}
-		ok = ok && o.clientBits != 0
+		ok = ok && p.clientBits != 0
 	}
 	return ok
 }
 
-// parseWindowBits reads "a decimal integer value without leading zeroes between 8 to 15, inclusive"; 0 = it is none.
-// RFC 6455 §9.1 lets the value be quoted.
+// parseWindowBits reads "a decimal integer value without leading zeroes between 8 to 15, inclusive"; 0 = invalid.
+// RFC 6455 §9.1 allows quotes around the value.
 func parseWindowBits(value []byte) uint8 {
 	var digits [2]byte
 	n := 0
 	for _, c := range value {
-		if c == '"' || c == '\\' { // the grammar was checked: nothing but quoting
+		if c == '"' || c == '\\' { // the grammar was checked, so these only quote
 			continue
 		}
 		if n == len(digits) {
@@ -147,8 +148,8 @@ func parseWindowBits(value []byte) uint8 {
 	return 0
 }
 
-// appendDeflateAnswer appends the header field that tells what was agreed on, if it was, without the line end behind it.
-// Whoever compresses without context says so even if nobody asked: the other side then need not remember.
+// appendDeflateAnswer appends the field of the agreement, if there is one, without a line end after it. A side without
+// context takeover is always named, also where the offer did not ask for it: its peer then needs no window.
 func appendDeflateAnswer(dst []byte, d Deflate) []byte {
 	if !d.Agreed() {
 		return dst

@@ -11,10 +11,10 @@ var (
 	small  = DeflatePolicy{ServerWindowBits: 10, ClientWindowBits: 9, ServerTakeover: true, ClientTakeover: true}
 )
 
-// offers are Sec-WebSocket-Extensions as clients send them, and what is answered; "" = nothing.
+// offers are the Sec-WebSocket-Extensions of clients with their answers; "" = no answer.
 var offers = []struct {
 	policy DeflatePolicy
-	offer  string // lines of the header apart by |
+	offer  string // field lines, separated by |
 	answer string
 }{
 	{free, "permessage-deflate", "permessage-deflate"},
@@ -29,7 +29,7 @@ var offers = []struct {
 	{free, "permessage-deflate ;server_no_context_takeover\t; client_no_context_takeover ;server_max_window_bits = 12; client_max_window_bits=11",
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=11"},
 
-	// The policy of one frame for all.
+	// The policy for shared frames.
 	{shared, "permessage-deflate; client_max_window_bits", "permessage-deflate; server_no_context_takeover; client_no_context_takeover"},
 	{shared, "permessage-deflate; server_max_window_bits=9", "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9"},
 
@@ -37,7 +37,7 @@ var offers = []struct {
 	{small, "permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=10; client_max_window_bits=9"},
 	{small, "permessage-deflate; server_max_window_bits=12; client_max_window_bits=8", "permessage-deflate; server_max_window_bits=10; client_max_window_bits=8"},
 	{small, "permessage-deflate; server_max_window_bits=9; client_max_window_bits=14", "permessage-deflate; server_max_window_bits=9; client_max_window_bits=9"},
-	{small, "permessage-deflate", "permessage-deflate; client_no_context_takeover; server_max_window_bits=10"}, // it cannot be asked to use a smaller one
+	{small, "permessage-deflate", "permessage-deflate; client_no_context_takeover; server_max_window_bits=10"}, // the client cannot be asked for a smaller window
 
 	// Declined.
 	{free, "", ""},
@@ -64,7 +64,7 @@ var offers = []struct {
 	{free, "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9", ""},
 	{free, "permessage-deflate; client_max_window_bits; client_max_window_bits=9", ""},
 
-	// Several offers: the first that is acceptable counts.
+	// Several offers: the first acceptable one counts.
 	{free, "permessage-deflate; server_max_window_bits=10, permessage-deflate", "permessage-deflate; server_max_window_bits=10"},
 	{free, "permessage-deflate; server_max_window_bits=7, permessage-deflate; client_no_context_takeover", "permessage-deflate; client_no_context_takeover"},
 	{free, "permessage-foo; a=1; b, , permessage-deflate; client_max_window_bits=12", "permessage-deflate; client_max_window_bits=12"},
@@ -72,19 +72,19 @@ var offers = []struct {
 	{free, "permessage-deflate; x, permessage-deflate; y, foo", ""},
 }
 
-func offering(lines string) string {
-	var header [][2]string
+func requestOffering(lines string) string {
+	var fields [][2]string
 	for _, l := range strings.Split(lines, "|") {
 		if l != "" {
-			header = append(header, [2]string{"Sec-WebSocket-Extensions", l})
+			fields = append(fields, [2]string{"Sec-WebSocket-Extensions", l})
 		}
 	}
-	return string(AppendRequest(nil, ClientRequest{Host: "a", Key: sampleKey, Header: header}))
+	return string(AppendRequest(nil, ClientRequest{Host: "a", Key: sampleKey, Header: fields}))
 }
 
 func TestDeflateOffers(t *testing.T) {
 	for _, row := range offers {
-		r, _, err := ParseRequest([]byte(offering(row.offer)), RequestLimits{})
+		r, _, err := ParseRequest([]byte(requestOffering(row.offer)), RequestLimits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,24 +105,24 @@ func TestDeflateOffers(t *testing.T) {
 		if d.ServerTakeover == strings.Contains(got, serverNoTakeover) || d.ClientTakeover == strings.Contains(got, clientNoTakeover) {
 			t.Errorf("%q: %q, but %+v", row.offer, got, d)
 		}
-		// The response carries it, and nothing when nothing was agreed.
+		// The response names the agreement, if there is one.
 		if out := string(AppendUpgrade(nil, r.Key, "", d)); !strings.Contains(out, "\r\nSec-WebSocket-Extensions: "+got+"\r\n\r\n") {
 			t.Errorf("%q: response %q", row.offer, out)
 		}
 	}
 	var p DeflatePolicy
-	r, _, _ := ParseRequest([]byte(offering("permessage-deflate, permessage-foo; a")), RequestLimits{})
+	r, _, _ := ParseRequest([]byte(requestOffering("permessage-deflate, permessage-foo; a")), RequestLimits{})
 	if allocs := testing.AllocsPerRun(100, func() { r.Deflate(&p) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 }
 
-// What a client offers, the server's answer, and what the client makes of it.
+// A client's offer, the server's answer, and the resulting agreement.
 func TestDeflateAnswers(t *testing.T) {
 	for _, row := range []struct {
 		offer  *DeflateOffer
-		header string // the offer on the wire
-		answer string // lines apart by |
+		field  string // the offer on the wire
+		answer string // field lines, separated by |
 		want   Deflate
 		err    error
 	}{
@@ -160,7 +160,7 @@ func TestDeflateAnswers(t *testing.T) {
 		{&DeflateOffer{ServerNoTakeover: true}, "permessage-deflate; server_no_context_takeover", "permessage-deflate", Deflate{}, ErrResponseExtension},
 	} {
 		request := string(AppendRequest(nil, ClientRequest{Host: "a", Key: sampleKey, Deflate: row.offer}))
-		if want := "\r\nSec-WebSocket-Extensions: " + row.header + "\r\n\r\n"; row.offer != nil && !strings.HasSuffix(request, want) {
+		if want := "\r\nSec-WebSocket-Extensions: " + row.field + "\r\n\r\n"; row.offer != nil && !strings.HasSuffix(request, want) {
 			t.Errorf("%+v: %q, want it to end in %q", *row.offer, request, want)
 		}
 		answer := string(AppendUpgrade(nil, []byte(sampleKey), "", Deflate{}))
@@ -171,12 +171,12 @@ func TestDeflateAnswers(t *testing.T) {
 		}
 		r, _, err := ParseResponse([]byte(answer), &ClientRequest{Key: sampleKey, Deflate: row.offer}, RequestLimits{})
 		if err != row.err || r.Deflate != row.want {
-			t.Errorf("%q answered by %q: %+v, %v; want %+v, %v", row.header, row.answer, r.Deflate, err, row.want, row.err)
+			t.Errorf("%q answered by %q: %+v, %v; want %+v, %v", row.field, row.answer, r.Deflate, err, row.want, row.err)
 		}
 	}
 }
 
-// Whatever the server of a policy answers, the client that offered takes it, and both mean the same.
+// The client accepts every answer of a server to its offer, whatever the policy, and both agree on its meaning.
 func TestDeflateAgreement(t *testing.T) {
 	bits := []uint8{0, 8, 11, 15}
 	both := []bool{false, true}

@@ -1,15 +1,15 @@
 package wsproto
 
-// DeflateOffer is a client's offer of permessage-deflate, RFC 7692 §7.1. The zero value asks for nothing in particular.
+// DeflateOffer is a client's offer of permessage-deflate, RFC 7692 §7.1. The zero value has no parameters.
 type DeflateOffer struct {
 	ServerNoTakeover bool  // the server must not refer to its earlier messages
 	ClientNoTakeover bool  // the client will not refer to its own
 	ServerWindowBits uint8 // the largest window that the server may use, 8 to 15; 0 = not named
-	ClientWindowBits uint8 // the largest window that the client would use, 8 to 15, and the server may ask for less; 0 = it may not
+	ClientWindowBits uint8 // the largest window of the client, 8 to 15; the server may ask for less; 0 = it may not
 }
 
-// append appends the header field that makes the offer, without the line end behind it.
-func (o *DeflateOffer) append(dst []byte) []byte {
+// appendOffer appends the field with the offer, without a line end after it.
+func (o *DeflateOffer) appendOffer(dst []byte) []byte {
 	dst = append(dst, "\r\nSec-WebSocket-Extensions: "+deflateName...)
 	if o.ServerNoTakeover {
 		dst = append(dst, "; "+serverNoTakeover...)
@@ -29,16 +29,16 @@ func (o *DeflateOffer) append(dst []byte) []byte {
 	return dst
 }
 
-// accepted reads the server's answer to o, nil if nothing was offered. It fails on what was not asked for: "A client MUST
+// parseAnswer reads the server's answer to o, which is nil without an offer. Any other answer is an error: "A client MUST
 // _Fail the WebSocket Connection_ if the peer server accepted an extension negotiation offer for this extension with an
 // extension negotiation response meeting any of the following conditions", RFC 7692 §7.1.
-func (o *DeflateOffer) accepted(lines *[4][]byte) (d Deflate, err error) {
+func (o *DeflateOffer) parseAnswer(lines *[4][]byte) (d Deflate, err error) {
 	for _, list := range lines {
 		if list == nil {
 			break
 		}
-		p, valid, rest, ok := deflateOffer(list)
-		if !ok || o == nil || !valid || len(rest) > 0 || d.Agreed() || !o.allows(&p) {
+		p, valid, rest, ok := cutDeflateParams(list)
+		if !ok || o == nil || !valid || len(rest) > 0 || d.Agreed() || !o.allowsAnswer(&p) {
 			return Deflate{}, ErrResponseExtension
 		}
 		d = Deflate{
@@ -56,8 +56,8 @@ func (o *DeflateOffer) accepted(lines *[4][]byte) (d Deflate, err error) {
 	return d, nil
 }
 
-// allows reports whether an answer with these parameters accepts o.
-func (o *DeflateOffer) allows(p *deflateParams) bool {
+// allowsAnswer reports whether p is a valid answer to o.
+func (o *DeflateOffer) allowsAnswer(p *deflateParams) bool {
 	switch {
 	case o.ServerNoTakeover && !p.serverNoTakeover:
 		return false

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// RFC 6455 §7.4 and the registry of §11.7, as ranges of one verdict each.
+// Ranges with one result each, from RFC 6455 §7.4 and the registry of §11.7.
 var statusRanges = []struct {
 	from, to int
 	ok       bool
@@ -19,7 +19,7 @@ var statusRanges = []struct {
 	{1007, 1011, true},  // invalid payload to internal error
 	{1012, 1014, true},  // registered later
 	{1015, 1015, false}, // TLS handshake
-	{1016, 2999, false}, // for specifications to come
+	{1016, 2999, false}, // for later specifications
 	{3000, 3999, true},  // registered by libraries and applications
 	{4000, 4999, true},  // private
 	{5000, 65535, false},

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// What docs/strictness.md names exists, and what it must name is named: see its introduction.
+// The tests that docs/strictness.md names exist, and each error is in one of its rows: see its introduction.
 func TestStrictness(t *testing.T) {
 	doc, err := os.ReadFile("../docs/strictness.md")
 	if err != nil {
@@ -25,11 +25,11 @@ func TestStrictness(t *testing.T) {
 	}
 }
 
-// evidence is what the rows of the tables may refer to.
+// evidence holds the names that the rows of the tables may refer to.
 type evidence struct {
-	tests     map[string]map[string]bool // by package and name, the strings in the test and in what it names of its package
+	tests     map[string]map[string]bool // by package and name: the strings in the test and in its package's variables that it names
 	vectors   map[string]bool            // file/rfc name
-	sentinels map[string]int             // close code or HTTP status, 0 for what only a client says
+	sentinels map[string]int             // close code or HTTP status, 0 for errors of a client only
 }
 
 var (
@@ -38,7 +38,7 @@ var (
 	separator = regexp.MustCompile(`^[|\- ]+$`)
 )
 
-// check returns what is wrong with the tables of doc.
+// check returns the problems of doc's tables.
 func (e *evidence) check(doc string) (problems []string) {
 	problem := func(row, format string, args ...any) {
 		problems = append(problems, fmt.Sprintf("%.60q...: %s", row, fmt.Sprintf(format, args...)))
@@ -80,7 +80,7 @@ func (e *evidence) check(doc string) (problems []string) {
 			problem(line, "neither a test nor a reason")
 		}
 		for _, m := range names {
-			if !e.has(m[1]) {
+			if !e.hasTest(m[1]) {
 				problem(line, "no test %s", m[1])
 			}
 		}
@@ -95,8 +95,8 @@ func (e *evidence) check(doc string) (problems []string) {
 	return problems
 }
 
-// has reports whether there is a test, a row of a test's table or a vector of that name.
-func (e *evidence) has(name string) bool {
+// hasTest reports whether a test, a row of a test's table or a vector has that name.
+func (e *evidence) hasTest(name string) bool {
 	test, row, isRow := strings.Cut(name, "/")
 	literals, ok := e.tests[test]
 	switch {
@@ -111,49 +111,19 @@ func (e *evidence) has(name string) bool {
 func readEvidence(t *testing.T) *evidence {
 	t.Helper()
 	e := &evidence{tests: make(map[string]map[string]bool), vectors: make(map[string]bool), sentinels: make(map[string]int)}
-	for prefix, dir := range map[string]string{
-		"": ".", "eventloop.": "../eventloop", "broadcast.": "../broadcast", "tickcast.": "../cmd/tickcast",
-	} {
-		named := make(map[string]ast.Node) // the package's variables
-		var tests []*ast.FuncDecl
-		for _, file := range parseFiles(t, dir, true) {
-			for _, d := range file.Decls {
-				switch d := d.(type) {
-				case *ast.FuncDecl:
-					if d.Recv == nil && (strings.HasPrefix(d.Name.Name, "Test") || strings.HasPrefix(d.Name.Name, "Fuzz")) {
-						tests = append(tests, d)
-					}
-				case *ast.GenDecl:
-					for _, spec := range d.Specs {
-						if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == gotoken.VAR {
-							named[v.Names[0].Name] = v
-						}
-					}
-				}
-			}
+	dirs := make(map[string]bool)
+	for _, depth := range []string{"../*", "../*/*"} {
+		files, _ := filepath.Glob(depth + "/*_test.go")
+		for _, file := range files {
+			dirs[filepath.Dir(file)] = true
 		}
-		for _, f := range tests {
-			literals := make(map[string]bool)
-			var look func(ast.Node) bool
-			look = func(n ast.Node) bool {
-				switch n := n.(type) {
-				case *ast.BasicLit:
-					if n.Kind == gotoken.STRING {
-						s, _ := strconv.Unquote(n.Value)
-						literals[s] = true
-					}
-				case *ast.Ident:
-					if v := named[n.Name]; v != nil {
-						delete(named, n.Name) // it may name itself
-						ast.Inspect(v, look)
-						named[n.Name] = v
-					}
-				}
-				return true
-			}
-			ast.Inspect(f, look)
-			e.tests[prefix+f.Name.Name] = literals
+	}
+	for dir := range dirs {
+		prefix := filepath.Base(dir) + "."
+		if prefix == "wsproto." {
+			prefix = ""
 		}
+		e.readTests(t, dir, prefix)
 	}
 	for _, v := range readVectors(t) {
 		e.vectors[v.file+"/"+v.rfc+" "+v.name] = true
@@ -180,6 +150,51 @@ func readEvidence(t *testing.T) *evidence {
 	return e
 }
 
+// readTests adds the tests of the package in dir, with prefix before their names.
+func (e *evidence) readTests(t *testing.T, dir, prefix string) {
+	t.Helper()
+	named := make(map[string]ast.Node) // the package's variables
+	var tests []*ast.FuncDecl
+	for _, file := range parseFiles(t, dir, true) {
+		for _, d := range file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && (strings.HasPrefix(d.Name.Name, "Test") || strings.HasPrefix(d.Name.Name, "Fuzz")) {
+					tests = append(tests, d)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == gotoken.VAR {
+						named[v.Names[0].Name] = v
+					}
+				}
+			}
+		}
+	}
+	for _, f := range tests {
+		literals := make(map[string]bool)
+		var collect func(ast.Node) bool
+		collect = func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BasicLit:
+				if n.Kind == gotoken.STRING {
+					s, _ := strconv.Unquote(n.Value)
+					literals[s] = true
+				}
+			case *ast.Ident:
+				if v := named[n.Name]; v != nil {
+					delete(named, n.Name) // it may refer to itself
+					ast.Inspect(v, collect)
+					named[n.Name] = v
+				}
+			}
+			return true
+		}
+		ast.Inspect(f, collect)
+		e.tests[prefix+f.Name.Name] = literals
+	}
+}
+
 func parseFiles(t *testing.T, dir string, tests bool) (files []*ast.File) {
 	t.Helper()
 	names, err := filepath.Glob(dir + "/*.go")
@@ -199,7 +214,7 @@ func parseFiles(t *testing.T, dir string, tests bool) (files []*ast.File) {
 	return files
 }
 
-// The check finds what it is there for.
+// The check finds each kind of problem.
 func TestStrictnessFinds(t *testing.T) {
 	e := &evidence{
 		tests:     map[string]map[string]bool{"TestA": {"row": true}, "eventloop.TestB": {}, "TestVectors": {}},

@@ -5,11 +5,11 @@ import (
 	"encoding/base64"
 )
 
-// maxProtocols bounds the subprotocols that a client may offer, since each is compared with each. Chosen by us.
+// maxProtocols is the limit of the subprotocols that a client offers, since all are compared with one another. Chosen by us.
 const maxProtocols = 32
 
-// CheckUpgrade returns nil if r opens a WebSocket as RFC 6455 §4.2.1 wants it, else one of this package's
-// [RequestError] values. Nothing is allocated. Origin is not judged: that is the server's policy.
+// CheckUpgrade returns nil if r opens a WebSocket by RFC 6455 §4.2.1, otherwise one of this package's [RequestError] values.
+// CheckUpgrade does not allocate. It does not check Origin, which is the server's policy.
 func (r *Request) CheckUpgrade() error {
 	switch {
 	case !r.Upgrade:
@@ -17,8 +17,8 @@ func (r *Request) CheckUpgrade() error {
 	case string(r.Method) != "GET":
 		return ErrUpgradeMethod
 	case r.Minor == 0:
-		// "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request", RFC 9110 §7.8; said
-		// aloud, since it is mostly a proxy with a wrong setting.
+		// "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request", RFC 9110 §7.8. It is refused
+		// with a reason instead, since it mostly shows a proxy with a wrong setting.
 		return ErrHTTP10
 	case !r.ConnectionUpgrade:
 		return ErrConnection
@@ -39,49 +39,26 @@ func (r *Request) CheckUpgrade() error {
 	return nil
 }
 
-// validKey reports whether key is base64 of 16 bytes: 22 digits and two signs of padding. Four bits of the last digit are left
-// over, and need not be zero: they are not in the RFC's own example, §4.1 7.
+// validKey reports whether key is base64 of 16 bytes: 22 digits and two padding characters. Four bits of the last digit are
+// unused and may be set: they are set in the RFC's own example, §4.1 7.
 func validKey(key []byte) bool {
-	return len(key) == 24 && key[22] == '=' && key[23] == '=' && base64Bytes.holds(key[:22])
+	return len(key) == 24 && key[22] == '=' && key[23] == '=' && base64Bytes.matches(key[:22])
 }
 
-// validProtocols reports whether all lines together are a list of tokens, none twice: "The elements that comprise
-// this value MUST be non-empty strings with characters in the range U+0021 to U+007E not including separator
-// characters [...] and MUST all be unique strings."
+// validProtocols reports whether all lines together are a list of unique tokens: "The elements that comprise this value
+// MUST be non-empty strings with characters in the range U+0021 to U+007E not including separator characters [...] and
+// MUST all be unique strings."
 func validProtocols(lines *[4][]byte) bool {
+	var seen [maxProtocols][]byte
 	n := 0
 	for _, line := range lines {
 		if line == nil {
 			break
 		}
 		before := n
-		for {
-			elem, rest, ok := element(line)
-			if !ok {
-				break
-			}
-			if n == maxProtocols || !token.holds(elem) {
+		for elem, rest := cutElement(line); elem != nil; elem, rest = cutElement(rest) {
+			if n == maxProtocols || !token.matches(elem) {
 				return false
-			}
-			n++
-			line = rest
-		}
-		if n == before {
-			return false // "1#token": at least one
-		}
-	}
-	return n < 2 || unique(lines)
-}
-
-// unique reports whether no element of lines, which have at most maxProtocols, comes twice.
-func unique(lines *[4][]byte) bool {
-	var seen [maxProtocols][]byte
-	n := 0
-	for _, line := range lines {
-		for {
-			elem, rest, ok := element(line)
-			if !ok {
-				break
 			}
 			for _, s := range seen[:n] {
 				if string(s) == string(elem) {
@@ -90,35 +67,31 @@ func unique(lines *[4][]byte) bool {
 			}
 			seen[n] = elem
 			n++
-			line = rest
+		}
+		if n == before {
+			return false // "1#token": at least one
 		}
 	}
 	return true
 }
 
-// Protocol returns the first subprotocol in the client's order that is in known, compared case-sensitively, and ""
-// if there is none. The returned string is known's own.
+// Protocol returns the first subprotocol in the client's order that is in known, compared case-sensitively, and "" if
+// there is none. The result is an element of known.
 func (r *Request) Protocol(known []string) string {
 	for _, line := range r.Protocols {
-		for {
-			elem, rest, ok := element(line)
-			if !ok {
-				break
-			}
+		for elem, rest := cutElement(line); elem != nil; elem, rest = cutElement(rest) {
 			for _, k := range known {
 				if string(elem) == k {
 					return k
 				}
 			}
-			line = rest
 		}
 	}
 	return ""
 }
 
-// AppendUpgrade appends the whole 101 response that accepts key, the client's Sec-WebSocket-Key, with the subprotocol
-// unless it is empty, and with permessage-deflate if deflate is agreed; RFC 6455 §4.2.2, RFC 7692 §7.1. protocol must be
-// a token.
+// AppendUpgrade appends the whole 101 response to key, the client's Sec-WebSocket-Key. It names the subprotocol unless that
+// is empty, and permessage-deflate if deflate is agreed; RFC 6455 §4.2.2, RFC 7692 §7.1. protocol must be a token.
 func AppendUpgrade(dst []byte, key []byte, protocol string, deflate Deflate) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = appendAccept(dst, key)

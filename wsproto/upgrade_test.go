@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// upgradeRequest is a valid opening handshake; edit replaces one of its lines, or with an empty line drops it.
+// upgradeRequest returns a valid opening handshake. Each pair of edits is the prefix of a line and its replacement; an empty
+// replacement removes the line.
 func upgradeRequest(edits ...string) string {
 	lines := []string{
 		"GET /chat HTTP/1.1",
@@ -99,7 +100,7 @@ func TestCheckUpgrade(t *testing.T) {
 		{"key with padding before its end", key("AAAAAAAAAAAAAAAAAAAAA==="), ErrKey},
 		{"key in the URL alphabet", key("-_AAAAAAAAAAAAAAAAAAAA=="), ErrKey},
 		{"key with a space", key("AAAAAAAAAA AAAAAAAAAAA=="), ErrKey},
-		{"key and more", key("AAAAAAAAAAAAAAAAAAAAAA== "), nil}, // white space around a value is not its part
+		{"key and more", key("AAAAAAAAAAAAAAAAAAAAAA== "), nil}, // white space around a value is not part of it
 		{"key twice in one line", key("AAAAAAAAAAAAAAAAAAAAAA==,"), ErrKey},
 
 		{"no protocols in the list", protocols(""), ErrProtocols},
@@ -179,7 +180,7 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// RFC 6455 §1.3 gives the key and its answer.
+// The key and its answer are those of RFC 6455 §1.3.
 func TestAppendUpgrade(t *testing.T) {
 	const head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"

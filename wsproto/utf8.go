@@ -1,25 +1,25 @@
 package wsproto
 
-// The states of the UTF-8 automaton (RFC 3629 §4): what may come next. A state's value is the place of its successor
-// in a row of utf8Rows, in bits; utf8Bad is 0, so that whatever a row does not name is bad, and stays bad.
+// The states of the UTF-8 automaton (RFC 3629 §4). A state says which bytes may follow. Its value is the bit position of its
+// successor in a row of utf8Rows. utf8Bad is 0: a byte that a row does not allow leads to it, and no byte leads out of it.
 const (
 	utf8Bad   = 0
-	utf8Start = 6  // the first byte of a character: text may end here
+	utf8Start = 6  // the first byte of a character; text may end here
 	utf8Tail1 = 12 // one more byte 80..BF
 	utf8Tail2 = 18 // two more
 	utf8Tail3 = 24 // three more
-	utf8E0    = 30 // after E0: A0..BF, then one more. Less is overlong
-	utf8ED    = 36 // after ED: 80..9F, then one more. More is a surrogate
-	utf8F0    = 42 // after F0: 90..BF, then two more. Less is overlong
-	utf8F4    = 48 // after F4: 80..8F, then two more. More is above U+10FFFF
+	utf8E0    = 30 // after E0: A0..BF, then one more. Lower bytes are overlong
+	utf8ED    = 36 // after ED: 80..9F, then one more. Higher bytes are a surrogate
+	utf8F0    = 42 // after F0: 90..BF, then two more. Lower bytes are overlong
+	utf8F4    = 48 // after F4: 80..8F, then two more. Higher bytes are above U+10FFFF
 
 	utf8Mask = 63
 )
 
-// One row per class of bytes: for each state the next one.
+// One row for each kind of byte: the next state for each state.
 const (
 	as uint64 = utf8Start << utf8Start // 00..7F
-	xx uint64 = 0                      // C0, C1, F5..FF: in no character
+	xx uint64 = 0                      // C0, C1, F5..FF: never valid
 	l2 uint64 = utf8Tail1 << utf8Start // C2..DF
 	e0 uint64 = utf8E0 << utf8Start
 	l3 uint64 = utf8Tail2 << utf8Start // E1..EC, EE, EF
@@ -53,11 +53,11 @@ var utf8Rows = [256]uint64{
 	f0, l4, l4, l4, f4, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, xx, // F
 }
 
-// validUTF8 reports whether p is whole UTF-8 text.
+// validUTF8 reports whether p is complete UTF-8 text.
 func validUTF8(p []byte) bool { return stepUTF8(utf8Start, p) == utf8Start }
 
-// stepUTF8 runs the automaton over p, beginning in state, and returns the state at p's end: utf8Bad if p holds a byte
-// that cannot continue the text, utf8Start if a character ends where p ends, any other within a character.
+// stepUTF8 runs the automaton over p from state and returns the state at the end of p: utf8Bad if p holds a byte that
+// cannot continue the text, utf8Start if p ends with a complete character, any other state inside a character.
 func stepUTF8(state uint8, p []byte) uint8 {
 	s := uint64(state)
 	for len(p) >= 8 {
@@ -80,7 +80,7 @@ func stepUTF8(state uint8, p []byte) uint8 {
 				break
 			}
 		}
-		// The row does not depend on the state, so its load runs ahead: one shift per byte is all that waits.
+		// The row does not depend on the state, so its load runs ahead. Only one shift per byte waits for the state.
 		w := p[:8:8]
 		s = utf8Rows[w[0]] >> (s & utf8Mask)
 		s = utf8Rows[w[1]] >> (s & utf8Mask)

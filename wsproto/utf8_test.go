@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// utf8Oracle says what stepUTF8 should, by the standard library: whether p is whole text, the beginning of some text,
-// or cannot become text.
+// utf8Oracle returns the expected result of stepUTF8 by the standard library: whether p is complete text, and whether it is
+// the beginning of some text.
 func utf8Oracle(p []byte) (whole, prefix bool) {
 	for len(p) > 0 {
 		if !utf8.FullRune(p) {
@@ -32,7 +32,7 @@ func checkUTF8(t *testing.T, p []byte) {
 	}
 }
 
-// All sequences of one and two bytes, and those of three and four that matter.
+// All sequences of one and two bytes, and the critical ones of three and four.
 func TestUTF8Exhaustive(t *testing.T) {
 	edges := []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xFF}
 	checkUTF8(t, nil)
@@ -70,7 +70,7 @@ func TestUTF8CodePoints(t *testing.T) {
 	}
 }
 
-// badUTF8 has the text, and how many of its bytes show the fault: all of them if the text merely ends too early.
+// badUTF8 has texts with the number of bytes that show the fault, 0 for a text that ends too early.
 var badUTF8 = []struct {
 	name string
 	s    string
@@ -107,8 +107,8 @@ var badUTF8 = []struct {
 	{"cut after 3 of 4", "\xf0\x9f\x98", 0},
 }
 
-// The fault is found at its first byte, wherever it lies, however the frame is cut; a text that ends too early at its
-// end and not before.
+// A fault is found at its first byte, in any position and with any cut of the frame. A text that ends too early is found at
+// its end, not before.
 func TestUTF8FailFast(t *testing.T) {
 	for _, row := range badUTF8 {
 		t.Run(row.name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestUTF8FailFast(t *testing.T) {
 					}
 				}
 
-				// In two fragments, at each place.
+				// Two fragments, split at each position.
 				for cut := range len(text) + 1 {
 					in := AppendHeader(nil, Header{Op: OpText, Masked: true, Length: int64(cut)})
 					in = append(in, text[:cut]...)

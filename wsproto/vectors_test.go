@@ -18,13 +18,13 @@ type vector struct {
 	file, rfc, name string
 	cfg             Config
 	in              []byte
-	want            []string // messages as describe writes them
+	want            []string // messages in the format of describe
 	err             *ProtocolError
-	at              int // 0: not said
+	errorAt         int // 0: not given
 	unfinished      bool
 }
 
-// protocolErrors names all rules of the framing layer, with their close codes.
+// protocolErrors names all rules of the framing layer with their close codes.
 var protocolErrors = []struct {
 	name string
 	code StatusCode
@@ -57,8 +57,8 @@ func describe(op string, code StatusCode, payload []byte) string {
 	return fmt.Sprintf("%s %q", op, payload)
 }
 
-// decode feeds the pieces one after the other to a new decoder, and returns the messages and where they stopped. It
-// destroys each piece once it is used, so that a decoder that kept a reference shows it.
+// decode passes the pieces to a new decoder and returns its messages, the decoder and its error. It overwrites each piece
+// after use, so that a decoder that kept a reference to it fails the test.
 func decode(cfg *Config, pieces ...[]byte) (got []string, d *Decoder, err error) {
 	d = new(Decoder)
 	most := int(cfg.maxCollected(cfg.deflates()) + maxControl)
@@ -132,12 +132,12 @@ func TestVectors(t *testing.T) {
 				each[i] = in[i : i+1]
 			}
 			v.check(t, "byte by byte", each...)
-			if v.at > 0 {
-				if _, _, err := decode(&v.cfg, in[:v.at-1]); err != nil {
-					t.Errorf("error %v already in the first %d bytes", err, v.at-1)
+			if v.errorAt > 0 {
+				if _, _, err := decode(&v.cfg, in[:v.errorAt-1]); err != nil {
+					t.Errorf("error %v already in the first %d bytes", err, v.errorAt-1)
 				}
-				if _, _, err := decode(&v.cfg, in[:v.at]); !errors.Is(err, v.err) {
-					t.Errorf("error %v after %d bytes, want %v", err, v.at, v.err)
+				if _, _, err := decode(&v.cfg, in[:v.errorAt]); !errors.Is(err, v.err) {
+					t.Errorf("error %v after %d bytes, want %v", err, v.errorAt, v.err)
 				}
 			}
 		})
@@ -152,14 +152,14 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// cutPoints returns all offsets of a short stream; of a long one those of its first and last bytes and some between.
-func cutPoints(length int) (at []int) {
+// cutPoints returns all offsets of a short stream; for a long one those of its first and last bytes and some between.
+func cutPoints(length int) (offsets []int) {
 	for i := range length + 1 {
 		if length <= 64 || i < 18 || i > length-4 || length < 1000 && i%37 == 0 || i == length/2 {
-			at = append(at, i)
+			offsets = append(offsets, i)
 		}
 	}
-	return at
+	return offsets
 }
 
 // readVectors reads all of testdata/*.txt.
@@ -179,7 +179,7 @@ func readVectors(t testing.TB) (all []vector) {
 				if strings.HasPrefix(line, "#") {
 					continue
 				}
-				if err := v.set(line); err != nil {
+				if err := v.setLine(line); err != nil {
 					t.Fatalf("%s: %q: %v", file, line, err)
 				}
 			}
@@ -191,7 +191,7 @@ func readVectors(t testing.TB) (all []vector) {
 	return all
 }
 
-func (v *vector) set(line string) (err error) {
+func (v *vector) setLine(line string) (err error) {
 	key, value, _ := strings.Cut(line, ":")
 	value = strings.TrimSpace(value)
 	switch key {
@@ -215,9 +215,9 @@ func (v *vector) set(line string) (err error) {
 	case "max":
 		v.cfg.MaxMessage, err = strconv.ParseInt(value, 10, 64)
 	case "in":
-		v.in, err = payload(value)
+		v.in, err = parsePayload(value)
 	case "at":
-		v.at, err = strconv.Atoi(value)
+		v.errorAt, err = strconv.Atoi(value)
 	case "rest":
 		v.unfinished = value == "unfinished"
 	case "error":
@@ -239,7 +239,7 @@ func (v *vector) set(line string) (err error) {
 			}
 		}
 		var p []byte
-		p, err = payload(rest)
+		p, err = parsePayload(rest)
 		v.want = append(v.want, describe(op, StatusCode(code), p))
 	default:
 		return errors.New("unknown key")
@@ -247,8 +247,8 @@ func (v *vector) set(line string) (err error) {
 	return err
 }
 
-// payload reads what "in" and "want" are written in.
-func payload(s string) ([]byte, error) {
+// parsePayload reads the format of "in" and "want".
+func parsePayload(s string) ([]byte, error) {
 	out := []byte{}
 	for {
 		s = strings.TrimLeft(s, " ")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,13 +26,14 @@ func newBrowser(t *testing.T, width, height int) context.Context {
 	}
 	if binary == "" {
 		if os.Getenv("TEST_BROWSER") == "required" {
-			t.Fatal("no chromium or google-chrome to be found")
+			t.Fatal("no chromium or google-chrome in PATH")
 		}
-		t.Skip("no chromium or google-chrome to be found")
+		t.Skip("no chromium or google-chrome in PATH")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
-		chromedp.Flag("no-sandbox", true), // as root there is none
+		chromedp.Flag("no-sandbox", true),                // Chromium as root demands it
+		chromedp.Flag("ignore-certificate-errors", true), // of https://localhost
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
@@ -43,7 +45,7 @@ func newBrowser(t *testing.T, width, height int) context.Context {
 	return browser
 }
 
-// moving is JavaScript that is true once the page is live and the quote of topic has changed since it was first asked.
+// moving returns JavaScript that is true once the page is live and the quote of topic differs from that at the first call.
 func moving(topic string) string {
 	return `(() => {
 		const live = document.querySelector('#state').dataset.state === 'live';
@@ -54,25 +56,25 @@ func moving(topic string) string {
 	})()`
 }
 
-// steps returns a function that has the browser take steps.
-func steps(t *testing.T, browser context.Context) func(what string, steps ...chromedp.Action[chromedp.Void]) {
-	return func(what string, steps ...chromedp.Action[chromedp.Void]) {
+// steps returns a function that runs steps in the browser, under a name for the error.
+func steps(t *testing.T, browser context.Context) func(name string, steps ...chromedp.Action[chromedp.Void]) {
+	return func(name string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(browser, 2*patience)
 		defer cancel()
 		if err := chromedp.Do(ctx, steps...); err != nil {
 			shown, _ := chromedp.Run(browser, chromedp.Evaluate[string](`document.body.innerText`))
-			t.Fatalf("%s: %v\n%s", what, err, shown)
+			t.Fatalf("%s: %v\n%s", name, err, shown)
 		}
 	}
 }
 
-// until is the step of waiting until the JavaScript condition is true.
+// until returns the step that waits until the JavaScript condition is true.
 func until(condition string) chromedp.Action[chromedp.Void] {
 	return chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond))
 }
 
-// TestPageInABrowser shows the page to a real browser: prices move, and again after the server was restarted.
+// TestPageInABrowser loads the page in a real browser: prices move, also after a restart of the server.
 func TestPageInABrowser(t *testing.T) {
 	browser := newBrowser(t, 1280, 900)
 	s := startServer(t, "", "-demo")
@@ -85,7 +87,7 @@ func TestPageInABrowser(t *testing.T) {
 	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
-	run("the page sees that the server is gone", until(`document.querySelector('#state').dataset.state !== 'live'`))
+	run("the page shows that the server is gone", until(`document.querySelector('#state').dataset.state !== 'live'`))
 	startServer(t, "", "-demo", "-listen", addr) // on the same port
 	run("the page comes back by itself", chromedp.Evaluate[chromedp.Void](`delete window.firstSeen`), until(moving("px.AAPL")))
 
@@ -94,12 +96,12 @@ func TestPageInABrowser(t *testing.T) {
 	screenshot(t, browser, "page.png")
 }
 
-// echoed is JavaScript that sends messages of many sizes and sets window.echoed once all came back as they were.
+// echoed is JavaScript that sends messages of many sizes and sets window.echoed once all came back unchanged.
 const echoed = `
 	window.echoed = false;
 	const messages = [];
 	for (let n = 1; n < 1000000; n *= 3) messages.push('so it goes, ' + n + ' '.repeat(n), 'x'.repeat(n));
-	const ws = new WebSocket('ws://' + location.host + '/echo');
+	const ws = new WebSocket(location.origin.replace('http', 'ws') + '/echo');
 	let got = 0;
 	ws.onopen = () => messages.forEach((m) => ws.send(m));
 	ws.onmessage = (e) => {
@@ -107,8 +109,46 @@ const echoed = `
 		window.echoed = got === messages.length && ws.extensions.startsWith('permessage-deflate');
 	};`
 
-// TestCompressionInABrowser has a browser read compressed messages of the stream, shared and its own, and exchange some
-// with the echo.
+// TestTokenInABrowser gives the page a token by its address and by its form. The token stays in the tab.
+func TestTokenInABrowser(t *testing.T) {
+	private, public := keyFiles(t)
+	browser := newBrowser(t, 1280, 900)
+	s := startServer(t, fmt.Sprintf("[auth]\nkeys = [%q]\n[subscribe]\ntopics = []\n", public), "-demo")
+	token := tickcastToken(t, "-key", private, "-user", "alice", "-subscribe", "px.>")
+	run := steps(t, browser)
+	run("without a token all is refused", chromedp.Navigate(s.page), until(`/permission denied|unauthorized/.test(document.body.innerText)`))
+	run("the address brings a token", chromedp.Navigate(s.page+"#token="+token+"&AAPL,MSFT"), until(moving("px.AAPL")))
+	const kept = `!location.href.includes("eyJ") && !JSON.stringify({...localStorage}).includes("eyJ") && !document.cookie &&
+		JSON.stringify({...sessionStorage}).includes("eyJ") && !document.documentElement.outerHTML.includes("eyJ")`
+	run("the tab alone keeps it", until(kept), until(`location.hash === "#AAPL,MSFT"`))
+	run("a reload keeps it", chromedp.Reload(), chromedp.WaitVisible("#token-forget"), until(moving("px.AAPL")))
+	run("it is forgotten", chromedp.Click("#token-forget"), until(`/permission denied|unauthorized/.test(document.body.innerText)`),
+		until(`sessionStorage.length === 0`))
+	run("the form takes one", chromedp.Evaluate[chromedp.Void](`delete window.firstSeen`), chromedp.SendKeys("#token-input", token+"\r"), until(moving("px.AAPL")), until(kept))
+	screenshot(t, browser, "token.png")
+	run("a wrong one is refused", chromedp.SendKeys("#token-input", "eyJ.no.token\r"),
+		until(`document.body.innerText.includes("4500")`))
+	if strings.Contains(s.log.String(), "eyJ") {
+		t.Error("the log shows the token")
+	}
+}
+
+// TestTLSInABrowser loads the page by https, reads the stream by wss, and exchanges messages with the echo.
+func TestTLSInABrowser(t *testing.T) {
+	browser := newBrowser(t, 1280, 900)
+	pair := writePair(t, t.TempDir(), "localhost")
+	s := startServer(t, fmt.Sprintf("[tls]\nlisten = [\"127.0.0.2:0\"]\ncert = [%q]\nkey = [%q]\n[compression]\nenabled = true\n"+
+		"[limits]\nmax_message_size = \"1MiB\"\n[debug]\necho_path = \"/echo\"\n", pair.cert, pair.key), "-demo")
+	run := steps(t, browser)
+	run("prices move", chromedp.Navigate(s.page), until(`location.protocol === 'https:'`), until(moving("px.AAPL")))
+	run("the echo answers", chromedp.Evaluate[chromedp.Void](echoed), until(`window.echoed`))
+	if _, metrics := s.get("/metrics"); strings.Contains(metrics, `tickcast_tls_handshakes_total{result="full"} 0`) {
+		t.Error("no handshake is counted")
+	}
+}
+
+// TestCompressionInABrowser lets a browser read compressed messages of the stream, shared and its own, and exchange some with
+// the echo.
 func TestCompressionInABrowser(t *testing.T) {
 	browser := newBrowser(t, 1280, 900)
 	for _, c := range []struct{ name, keep, metric string }{
@@ -128,7 +168,7 @@ func TestCompressionInABrowser(t *testing.T) {
 	}
 }
 
-// screenshot keeps what the browser shows in the directory TEST_SCREENSHOTS, if that is set, for someone to look at.
+// screenshot writes an image of the browser's page into the directory TEST_SCREENSHOTS, if that is set.
 func screenshot(t *testing.T, browser context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("TEST_SCREENSHOTS")

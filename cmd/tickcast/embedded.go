@@ -11,26 +11,29 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	"tickcast/cmd/message"
+	"tickcast/cmd/tickcast/config"
 )
 
-// embeddedStart bounds how long the embedded NATS server may take to start; it takes milliseconds.
+// embeddedStart bounds the start of the embedded NATS server, which takes milliseconds.
 const embeddedStart = 10 * time.Second
 
-// An embedded is a NATS server inside this process. Clients of this process connect with nats.InProcessServer; others can
+// An embedded is a NATS server inside this process. Clients in this process connect with nats.InProcessServer. Others can connect
 // if it listens.
 type embedded struct {
-	server *natsserver.Server
-	listen bool
+	server  *natsserver.Server
+	listen  bool
+	storage *storage // nil without JetStream
 }
 
-// startEmbedded starts the NATS server that c asks for, under the name of node, and returns once it takes connections. If
-// c has a user or a token, then every client must show it, those of this process as well. With JetStream it keeps its
-// files in the store's directory. An address that cannot be listened on and a directory that cannot be used are errors
-// with a hint.
-func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, error) {
+// startEmbedded starts the NATS server of c, named after node, and returns once it accepts connections. If c has a user or a
+// token, all clients must present it, those in this process too. JetStream keeps its files in the store directory. An address or a
+// directory that cannot be used is an error with a hint.
+func startEmbedded(c config.NATS, node string, log *slog.Logger) (*embedded, error) {
 	opts := &natsserver.Options{
 		ServerName:    "tickcast-" + node,
-		NoSigs:        true, // signals are the command's
+		NoSigs:        true, // the command handles signals
 		DontListen:    c.Embedded.Listen == "",
 		Username:      c.User,
 		Password:      c.Password,
@@ -40,11 +43,11 @@ func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, erro
 	}
 	if !opts.DontListen {
 		host, port, err := net.SplitHostPort(c.Embedded.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("embedded NATS: %w", err)
+		if err == nil {
+			opts.Host = host
+			opts.Port, err = strconv.Atoi(port)
 		}
-		opts.Host = host
-		if opts.Port, err = strconv.Atoi(port); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("embedded NATS: %w", err)
 		}
 		if opts.Port == 0 {
@@ -56,30 +59,33 @@ func startEmbedded(c NATSConfig, node string, log *slog.Logger) (*embedded, erro
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
 	logger := &natsLogger{log: log.With("from", "nats-server")}
+	if c.JetStream {
+		logger.storage = &storage{server: ns, log: log, failed: make(chan struct{}, 1)}
+	}
 	ns.SetLoggerV2(logger, false, false, false)
 	ns.Start()
-	fatal := logger.fatal.Load() // known at once; the wait below would last to its end
+	fatal := logger.fatal.Load() // reported at once, without the wait below
 	if fatal != nil || !ns.ReadyForConnections(embeddedStart) {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 		if fatal == nil {
-			return nil, fmt.Errorf("embedded NATS: not ready after %s", formatDuration(embeddedStart))
+			return nil, fmt.Errorf("embedded NATS: not ready after %v", embeddedStart)
 		}
 		if strings.Contains((*fatal).Error(), "JetStream") {
-			return nil, withHint(fmt.Errorf("embedded NATS: %w", *fatal),
+			return nil, message.WithHint(fmt.Errorf("embedded NATS: %w", *fatal),
 				fmt.Sprintf("its directory is nats.embedded.store_dir, %q", c.Embedded.StoreDir))
 		}
 		return nil, listenHint("nats.embedded.listen", fmt.Errorf("embedded NATS: %w", *fatal),
 			"or set nats.urls to use the NATS server that is there")
 	}
 	logger.started.Store(true)
-	return &embedded{server: ns, listen: !opts.DontListen}, nil
+	return &embedded{server: ns, listen: !opts.DontListen, storage: logger.storage}, nil
 }
 
-// InProcessConn returns a connection to the server without a socket; it makes embedded a nats.InProcessConnProvider.
+// InProcessConn returns a connection to the server without a socket. It implements nats.InProcessConnProvider.
 func (e *embedded) InProcessConn() (net.Conn, error) { return e.server.InProcessConn() }
 
-// Addr returns the address that others can connect to, or "" if there is none.
+// Addr returns the address for clients of other processes, or "" if the server does not listen.
 func (e *embedded) Addr() string {
 	if !e.listen {
 		return ""
@@ -87,13 +93,13 @@ func (e *embedded) Addr() string {
 	return e.server.Addr().String()
 }
 
-// Close ends the server and all its connections, and returns when they are gone. It may be called again.
+// Close ends the server and all its connections, and returns when they have ended. A second call has no effect.
 func (e *embedded) Close() {
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
 }
 
-// listenHint adds a hint to err if it says that the address in the key is taken; more, if any, continues it.
+// listenHint adds a hint to err if the address in key is taken. more continues the hint; it may be empty.
 func listenHint(key string, err error, more string) error {
 	if !strings.Contains(err.Error(), "address already in use") {
 		return err
@@ -102,32 +108,40 @@ func listenHint(key string, err error, more string) error {
 	if more != "" {
 		hint += ", " + more
 	}
-	return withHint(err, hint)
+	return message.WithHint(err, hint)
 }
 
-// A natsLogger passes on what the embedded NATS server has to say: warnings and errors as warnings, the rest for
-// debugging. It keeps the reason of a failed start, which nats-server only tells to its log.
+// A natsLogger passes on the log of the embedded NATS server: warnings and errors as warnings, other lines at the debug level. It
+// keeps the reason of a failed start, which nats-server writes only to its log.
 type natsLogger struct {
 	log     *slog.Logger
 	started atomic.Bool
 	fatal   atomic.Pointer[error]
+	storage *storage // receives warnings and errors; may be nil
 }
 
 func (l *natsLogger) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *natsLogger) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l *natsLogger) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *natsLogger) Errorf(format string, v ...any)  { l.log.Warn(fmt.Sprintf(format, v...)) }
+func (l *natsLogger) Errorf(format string, v ...any)  { l.warn(fmt.Sprintf(format, v...)) }
 
-// Warnf keeps warnings of the start for debugging: they are about options that an operator of tickcast cannot set.
+func (l *natsLogger) warn(line string) {
+	l.log.Warn(line)
+	if l.storage != nil {
+		l.storage.note(line)
+	}
+}
+
+// Warnf logs warnings of the start at the debug level: they are about options that an operator of tickcast cannot set.
 func (l *natsLogger) Warnf(format string, v ...any) {
 	if !l.started.Load() {
 		l.Debugf(format, v...)
 		return
 	}
-	l.log.Warn(fmt.Sprintf(format, v...))
+	l.warn(fmt.Sprintf(format, v...))
 }
 
-// Fatalf must not end the process: startEmbedded returns the error.
+// Fatalf keeps the error for startEmbedded to return. It must not end the process.
 func (l *natsLogger) Fatalf(format string, v ...any) {
 	err := errors.New(strings.TrimPrefix(fmt.Sprintf(format, v...), "Error listening on port: "))
 	l.fatal.CompareAndSwap(nil, &err)

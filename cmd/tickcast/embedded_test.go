@@ -2,18 +2,24 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"tickcast/cmd/message"
+	"tickcast/cmd/tickcast/config"
 )
 
-// start starts an embedded server that the test ends.
-func start(t *testing.T, c NATSConfig) *embedded {
+// start starts an embedded server; it ends with the test.
+func start(t *testing.T, c config.NATS) *embedded {
 	t.Helper()
 	e, err := startEmbedded(c, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -23,7 +29,7 @@ func start(t *testing.T, c NATSConfig) *embedded {
 	return e
 }
 
-// connect connects a client that the test ends.
+// connect connects a client; it ends with the test.
 func connect(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	nc, err := nats.Connect(url, opts...)
@@ -34,8 +40,8 @@ func connect(t *testing.T, url string, opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// passes fails the test unless a message gets from one client to the other.
-func passes(t *testing.T, from, to *nats.Conn) {
+// mustPass publishes a message with one client and requires that the other receives it.
+func mustPass(t *testing.T, from, to *nats.Conn) {
 	t.Helper()
 	sub, err := to.SubscribeSync("px.AAPL")
 	if err != nil {
@@ -55,14 +61,14 @@ func passes(t *testing.T, from, to *nats.Conn) {
 }
 
 func TestEmbeddedInProcess(t *testing.T) {
-	e := start(t, NATSConfig{})
+	e := start(t, config.NATS{})
 	if got := e.Addr(); got != "" {
 		t.Errorf("it listens on %s", got)
 	}
 	a, b := connect(t, "", nats.InProcessServer(e)), connect(t, "", nats.InProcessServer(e))
-	passes(t, a, b)
+	mustPass(t, a, b)
 	if got := a.ConnectedServerName(); got != "tickcast-test" {
-		t.Errorf("server's name is %q", got)
+		t.Errorf("the server's name is %q", got)
 	}
 	e.Close()
 	if conn, err := e.InProcessConn(); err == nil {
@@ -73,26 +79,26 @@ func TestEmbeddedInProcess(t *testing.T) {
 }
 
 func TestEmbeddedListens(t *testing.T) {
-	e := start(t, NATSConfig{Embedded: EmbeddedConfig{Listen: "127.0.0.1:0"}})
+	e := start(t, config.NATS{Embedded: config.Embedded{Listen: "127.0.0.1:0"}})
 	inside, outside := connect(t, "", nats.InProcessServer(e)), connect(t, e.Addr())
-	passes(t, outside, inside)
-	passes(t, inside, outside)
+	mustPass(t, outside, inside)
+	mustPass(t, inside, outside)
 }
 
 func TestEmbeddedAsksForSecret(t *testing.T) {
-	listen := EmbeddedConfig{Listen: "127.0.0.1:0"}
+	listen := config.Embedded{Listen: "127.0.0.1:0"}
 	for name, tt := range map[string]struct {
-		config NATSConfig
-		show   nats.Option
+		nats config.NATS
+		show nats.Option
 	}{
-		"user":  {NATSConfig{User: "u", Password: "p", Embedded: listen}, nats.UserInfo("u", "p")},
-		"token": {NATSConfig{Token: "t", Embedded: listen}, nats.Token("t")},
+		"user":  {config.NATS{User: "u", Password: "p", Embedded: listen}, nats.UserInfo("u", "p")},
+		"token": {config.NATS{Token: "t", Embedded: listen}, nats.Token("t")},
 	} {
-		e := start(t, tt.config)
+		e := start(t, tt.nats)
 		if nc, err := nats.Connect(e.Addr()); !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: without it, got %v, %v", name, nc, err)
 		}
-		passes(t, connect(t, e.Addr(), tt.show), connect(t, "", nats.InProcessServer(e), tt.show))
+		mustPass(t, connect(t, e.Addr(), tt.show), connect(t, "", nats.InProcessServer(e), tt.show))
 	}
 }
 
@@ -103,12 +109,11 @@ func TestEmbeddedPortTaken(t *testing.T) {
 	}
 	defer ln.Close()
 	began := time.Now()
-	_, err = startEmbedded(NATSConfig{Embedded: EmbeddedConfig{Listen: ln.Addr().String()}}, "test", slog.New(slog.DiscardHandler))
+	_, err = startEmbedded(config.NATS{Embedded: config.Embedded{Listen: ln.Addr().String()}}, "test", slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Fatalf("got %v", err)
 	}
-	var h *hintError
-	if !errors.As(err, &h) || !strings.Contains(h.hint, "nats.embedded.listen") {
+	if !strings.Contains(message.Hint(err), "nats.embedded.listen") {
 		t.Errorf("got no hint with %v", err)
 	}
 	if took := time.Since(began); took > embeddedStart/2 {
@@ -116,10 +121,10 @@ func TestEmbeddedPortTaken(t *testing.T) {
 	}
 }
 
-// The embedded server's log stays silent at info, also with a password in the configuration.
+// TestEmbeddedIsQuiet requires that the embedded server logs no line at info, with a password in the configuration too.
 func TestEmbeddedIsQuiet(t *testing.T) {
 	var b strings.Builder
-	e, err := startEmbedded(NATSConfig{User: "u", Password: "p"}, "test", slog.New(slog.NewTextHandler(&b, nil)))
+	e, err := startEmbedded(config.NATS{User: "u", Password: "p"}, "test", slog.New(slog.NewTextHandler(&b, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,9 +134,9 @@ func TestEmbeddedIsQuiet(t *testing.T) {
 	}
 }
 
-// What JetStream stored is there again after a restart.
+// TestEmbeddedJetStream requires that a stored message is there after a restart.
 func TestEmbeddedJetStream(t *testing.T) {
-	config := NATSConfig{JetStream: true, Embedded: EmbeddedConfig{StoreDir: filepath.Join(t.TempDir(), "js")}}
+	c := config.NATS{JetStream: true, Embedded: config.Embedded{StoreDir: filepath.Join(t.TempDir(), "js")}}
 	stream := func(e *embedded) nats.JetStreamContext {
 		t.Helper()
 		js, err := connect(t, "", nats.InProcessServer(e)).JetStream()
@@ -140,7 +145,7 @@ func TestEmbeddedJetStream(t *testing.T) {
 		}
 		return js
 	}
-	first := start(t, config)
+	first := start(t, c)
 	js := stream(first)
 	if _, err := js.AddStream(&nats.StreamConfig{Name: "PX", Subjects: []string{"px.>"}}); err != nil {
 		t.Fatal(err)
@@ -149,21 +154,53 @@ func TestEmbeddedJetStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Close()
-	m, err := stream(start(t, config)).GetLastMsg("PX", "px.AAPL")
+	m, err := stream(start(t, c)).GetLastMsg("PX", "px.AAPL")
 	if err != nil || string(m.Data) != "189.12" {
 		t.Errorf("got %v, %v", m, err)
 	}
 }
 
 func TestEmbeddedJetStreamNoDirectory(t *testing.T) {
-	config := NATSConfig{JetStream: true, Embedded: EmbeddedConfig{StoreDir: "embedded_test.go"}}
-	e, err := startEmbedded(config, "test", slog.New(slog.DiscardHandler))
+	c := config.NATS{JetStream: true, Embedded: config.Embedded{StoreDir: "embedded_test.go"}}
+	e, err := startEmbedded(c, "test", slog.New(slog.DiscardHandler))
 	if err == nil {
 		e.Close()
 		t.Fatal("it stores in a file")
 	}
-	var h *hintError
-	if !errors.As(err, &h) || !strings.Contains(h.hint, "nats.embedded.store_dir") {
+	if !strings.Contains(message.Hint(err), "nats.embedded.store_dir") {
 		t.Errorf("got no hint with %v", err)
+	}
+}
+
+// A class is read from the stream that it names, also from a mirror. The server does not start with a work queue.
+func TestNamedStreams(t *testing.T) {
+	e := start(t, config.NATS{JetStream: true, Embedded: config.Embedded{Listen: "127.0.0.1:0", StoreDir: filepath.Join(t.TempDir(), "js")}})
+	js, err := connect(t, "", nats.InProcessServer(e)).JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []nats.StreamConfig{
+		{Name: "PX", Subjects: []string{"px.>"}},
+		{Name: "MIRROR", Mirror: &nats.StreamSource{Name: "PX"}},
+		{Name: "JOBS", Subjects: []string{"job.>"}, Retention: nats.WorkQueuePolicy},
+	} {
+		if _, err := js.AddStream(&c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.Publish("px.AAPL", []byte("189.12")); err != nil {
+		t.Fatal(err)
+	}
+	const head = "[nats]\njetstream = true\nurls = [%q]\n[[topic]]\nsnapshot = \"jetstream\"\nmatch = "
+	s := startServer(t, fmt.Sprintf(head+`"px.>"`+"\nstream = \"MIRROR\"\n", e.Addr()))
+	dial(t, s.stream+"?topics=px.AAPL").until("the message of the mirror", func(m serverMessage) bool { return string(m.Data) == "189.12" })
+
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte(fmt.Sprintf(head+`"job.>"`+"\n", e.Addr())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = run(t.Context(), []string{"-config", file}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "JOBS") || !strings.Contains(message.Hint(err), "limits") {
+		t.Errorf("with a work queue: %v", err)
 	}
 }

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"tickcast/broadcast"
+	"tickcast/cmd/message"
 	"tickcast/eventloop"
 )
 
-// startTestInternal serves s on a free port until the test ends and returns the URL.
+// startTestInternal serves s on a free port until the test ends, and returns the URL.
 func startTestInternal(t *testing.T, s status) string {
 	t.Helper()
 	m := newMetrics(build{version: "v1"}, func() (e eventloop.Stats, b broadcast.Stats) { return })
-	srv, err := startInternal("127.0.0.1:0", s, m.handler(), slog.New(slog.DiscardHandler))
+	srv, err := startInternal("127.0.0.1:0", s, m.handler(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +56,11 @@ func TestInternalProbes(t *testing.T) {
 		readyzReason string
 	}{
 		"zero": {status{}, 200, "ok\n", 200, `{"ready":true}` + "\n"},
-		"well": {status{func() error { return nil }, func() []string { return nil }}, 200, "ok\n", 200, `{"ready":true}` + "\n"},
+		"well": {status{Healthy: func() error { return nil }, Ready: func() []string { return nil }}, 200, "ok\n", 200, `{"ready":true}` + "\n"},
 		"not": {
 			status{
-				func() error { return errors.New("loop 1 does not answer") },
-				func() []string { return []string{"not connected to NATS", `"draining"`} },
+				Healthy: func() error { return errors.New("loop 1 does not answer") },
+				Ready:   func() []string { return []string{"not connected to NATS", `"draining"`} },
 			},
 			503, "loop 1 does not answer\n",
 			503, `{"ready":false,"reasons":["not connected to NATS","\"draining\""]}` + "\n",
@@ -105,11 +106,11 @@ func TestInternalPages(t *testing.T) {
 	}
 }
 
-// Close lets a request in flight end.
+// TestInternalCloseIsGraceful requires that Close waits for a request in flight.
 func TestInternalCloseIsGraceful(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	s := status{Healthy: func() error { close(entered); <-leave; return nil }}
-	srv, err := startInternal("127.0.0.1:0", s, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	srv, err := startInternal("127.0.0.1:0", s, http.NotFoundHandler(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,12 +140,12 @@ func TestInternalCloseIsGraceful(t *testing.T) {
 	}
 }
 
-// Close does not wait for a request longer than its context.
+// TestInternalCloseIsBounded requires that Close does not wait longer than its context.
 func TestInternalCloseIsBounded(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	defer close(leave)
 	s := status{Healthy: func() error { close(entered); <-leave; return nil }}
-	srv, err := startInternal("127.0.0.1:0", s, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	srv, err := startInternal("127.0.0.1:0", s, http.NotFoundHandler(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,9 +170,8 @@ func TestInternalCloseIsBounded(t *testing.T) {
 
 func TestInternalPortTaken(t *testing.T) {
 	url := startTestInternal(t, status{})
-	_, err := startInternal(strings.TrimPrefix(url, "http://"), status{}, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
-	var h *hintError
-	if !errors.As(err, &h) || !strings.Contains(h.hint, "server.internal_listen") {
+	_, err := startInternal(strings.TrimPrefix(url, "http://"), status{}, http.NotFoundHandler(), http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	if !strings.Contains(message.Hint(err), "server.internal_listen") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,6 +11,10 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
+
+	"tickcast/cmd/message"
+	"tickcast/cmd/tickcast/config"
 )
 
 const usage = `Usage:
@@ -18,6 +22,7 @@ const usage = `Usage:
     tickcast -check [-config FILE]
     tickcast -print-config [-config FILE]
     tickcast -version
+    tickcast token -key FILE [-user NAME] [-subscribe TOPICS]
 
 Flags:
     -config FILE    read FILE; without it ./config.toml is not read either
@@ -47,7 +52,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	report(os.Stderr, err)
+	message.Report(os.Stderr, "tickcast", err)
 	var bad *usageError
 	switch {
 	case errors.As(err, &bad):
@@ -57,22 +62,38 @@ func main() {
 	}
 }
 
-// run does what args say and returns when that is done, or the server has ended after ctx did. It has not reported its
-// error.
+// A usageError is an error of the command line: exit status 2.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// run executes the command line args; a server runs until ctx ends. The caller reports the error.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "token" {
+		if len(args) > 1 && (args[1] == "-h" || args[1] == "-help" || args[1] == "--help") {
+			_, err := io.WriteString(stdout, tokenUsage)
+			return err
+		}
+		return makeToken(args[1:], stdout)
+	}
 	cmd, err := parseArgs(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, err := io.WriteString(stdout, usage)
 		return err
 	case err != nil:
-		return &usageError{withHint(err, `run "tickcast -h" for what is possible`)}
+		return &usageError{message.WithHint(err, `run "tickcast -h" for what is possible`)}
 	case cmd.version:
 		_, err := fmt.Fprintln(stdout, thisBuild())
 		return err
 	}
 
-	cfg, from, err := load(cmd.config, os.Environ(), cmd.overrides)
+	cfg, err := config.Load(cmd.config, os.Environ(), cmd.flags)
+	if err == nil && cmd.check {
+		for _, w := range cfg.Warnings() {
+			fmt.Fprintln(stderr, "tickcast: warning:", w)
+		}
+	}
 	switch {
 	case err != nil:
 		return err
@@ -83,18 +104,40 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := fmt.Fprintln(stdout, "config ok:", cmd.config)
 		return err
 	case cmd.printConfig:
-		return printConfig(stdout, cfg, from)
+		return cfg.Print(stdout)
 	}
-	cfg.Runtime.apply()
-	log := newLogger(cfg.Log, stderr)
-	return serve(ctx, cfg, thisBuild(), stdout, log)
+	setRuntime(cfg.Runtime)
+	return untilEnd(ctx, cfg.Shutdown.Timeout+endPatience, func() error {
+		return serve(ctx, cfg, thisBuild(), stdout, newLogger(cfg.Log, stderr))
+	})
 }
 
-// A command is the command line taken apart.
+// endPatience is the time from the end of shutdown.timeout to the end of the process. Chosen by us.
+const endPatience = 900 * time.Millisecond
+
+// untilEnd returns the result of f, or an error if f does not return within limit after the end of ctx. main then ends the
+// process, and with it the goroutines that hang.
+func untilEnd(ctx context.Context, limit time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return errors.New("the server did not end in time, and was cut off; the log says which loop did not answer")
+	}
+}
+
+// A command is a parsed command line.
 type command struct {
-	config                      string
+	config                      string // a file; "" = none
 	check, printConfig, version bool
-	overrides                   overrides
+	flags                       config.Flags
 }
 
 func parseArgs(args []string) (command, error) {
@@ -106,14 +149,7 @@ func parseArgs(args []string) (command, error) {
 	fs.BoolVar(&cmd.check, "check", false, "")
 	fs.BoolVar(&cmd.printConfig, "print-config", false, "")
 	fs.BoolVar(&cmd.version, "version", false, "")
-	fs.BoolVar(&cmd.overrides.demo, "demo", false, "")
-	fs.Func("listen", "", func(s string) error {
-		cmd.overrides.listen = append(cmd.overrides.listen, splitList(s)...)
-		if len(cmd.overrides.listen) == 0 {
-			return errors.New("no address")
-		}
-		return nil
-	})
+	cmd.flags.Define(fs)
 	if err := fs.Parse(args); err != nil {
 		return cmd, err
 	}
@@ -126,21 +162,19 @@ func parseArgs(args []string) (command, error) {
 	return cmd, nil
 }
 
-// newLogger returns the log that c, valid, asks for.
-func newLogger(c LogConfig, w io.Writer) *slog.Logger {
-	var opts slog.HandlerOptions
+// newLogger returns a log of the level and in the format of c, which is valid.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
-	if level.UnmarshalText([]byte(c.Level)) == nil {
-		opts.Level = level
-	}
+	_ = level.UnmarshalText([]byte(c.Level))
+	opts := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, &opts))
+		return slog.New(slog.NewJSONHandler(w, opts))
 	}
-	return slog.New(slog.NewTextHandler(w, &opts))
+	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// apply sets the garbage collector of the process. Without a memory limit GOMEMLIMIT stays in force.
-func (c *RuntimeConfig) apply() {
+// setRuntime sets the garbage collector of the process. Without a memory limit GOMEMLIMIT stays in force.
+func setRuntime(c config.Runtime) {
 	debug.SetGCPercent(c.GOGC)
 	if c.MemoryLimit > 0 {
 		debug.SetMemoryLimit(int64(c.MemoryLimit))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"regexp"
 	"runtime"
 	"strconv"
 	"time"
@@ -14,14 +15,17 @@ import (
 	"tickcast/eventloop"
 )
 
-// A metrics is everything that /metrics shows. Nothing is counted here but the fan-out's latency: at each scrape the counts
-// are read from where they are kept.
+// A metrics is the content of /metrics. It counts only the latency of the fan-out; each scrape reads the other counts from their
+// owners.
 type metrics struct {
 	registry *prometheus.Registry
 	fanout   prometheus.Histogram
 }
 
-// newMetrics returns the metrics of build b. read returns the current counts and may be called from any goroutine.
+// liveHeap names the metric of Go's runtime that the account of memory is held against.
+var liveHeap = regexp.MustCompile("^/gc/heap/live:bytes$")
+
+// newMetrics returns the metrics of build b. read returns the current counts; any goroutine may call it.
 func newMetrics(b build, read func() (eventloop.Stats, broadcast.Stats)) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -41,7 +45,7 @@ func newMetrics(b build, read func() (eventloop.Stats, broadcast.Stats)) *metric
 	})
 	info.Set(1)
 	m.registry.MustRegister(
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: liveHeap})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		info,
 		m.fanout,
@@ -50,15 +54,15 @@ func newMetrics(b build, read func() (eventloop.Stats, broadcast.Stats)) *metric
 	return m
 }
 
-// observeFanout records one message's time from NATS to its last write.
+// observeFanout records the seconds from the receipt of a NATS message to its last write.
 func (m *metrics) observeFanout(seconds float64) { m.fanout.Observe(seconds) }
 
-// handler serves /metrics, to a few scrapers at once and to none for longer than it would wait.
+// handler serves /metrics, to a few scrapers at a time, each for a bounded time.
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }
 
-// A statsCollector reads the counts and shows them as metrics.
+// A statsCollector returns the current counts. It turns them into metrics at each scrape.
 type statsCollector func() (eventloop.Stats, broadcast.Stats)
 
 // Describe implements prometheus.Collector.
@@ -67,8 +71,14 @@ func (statsCollector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- row.desc()
 	}
 	ch <- closedDesc
+	ch <- closedEventsDesc
+	ch <- polledDesc
 	ch <- rejectedDesc
+	ch <- limitedDesc
+	ch <- handshakesDesc
 	ch <- lagDesc
+	ch <- textDesc
+	ch <- memoryDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -84,8 +94,26 @@ func (read statsCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(closedDesc, prometheus.CounterValue, float64(n), label)
 	}
+	for code, n := range loops.ClosedEvents {
+		ch <- prometheus.MustNewConstMetric(closedEventsDesc, prometheus.CounterValue, float64(n), strconv.Itoa(int(code)))
+	}
+	for result, n := range loops.Polled {
+		ch <- prometheus.MustNewConstMetric(polledDesc, prometheus.CounterValue, float64(n), result)
+	}
 	for reason, n := range loops.Rejected {
 		ch <- prometheus.MustNewConstMetric(rejectedDesc, prometheus.CounterValue, float64(n), reason)
+	}
+	for owner, n := range memoryOwners(&loops, &topics) {
+		ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(n), owner)
+	}
+	for class, n := range topics.UpstreamText {
+		ch <- prometheus.MustNewConstMetric(textDesc, prometheus.CounterValue, float64(n), class)
+	}
+	for limit, n := range loops.Limited {
+		ch <- prometheus.MustNewConstMetric(limitedDesc, prometheus.CounterValue, float64(n), limit)
+	}
+	for result, n := range loops.TLSHandshakes {
+		ch <- prometheus.MustNewConstMetric(handshakesDesc, prometheus.CounterValue, float64(n), result)
 	}
 	for loop, lag := range loops.LoopLag {
 		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, lag, strconv.Itoa(loop))

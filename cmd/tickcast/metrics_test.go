@@ -14,12 +14,13 @@ import (
 	"tickcast/eventloop"
 )
 
-// everyStat returns stats in which each number is another one, so that no two can be mixed up.
+// everyStat returns stats with a different value in each field, so that a test sees two fields exchanged.
 func everyStat(t *testing.T) (e eventloop.Stats, b broadcast.Stats, numbers map[string]float64) {
 	t.Helper()
 	numbers = map[string]float64{}
 	next := 100.0
-	fill := func(v reflect.Value) {
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), v.Type().Field(i).Name
 			next++
@@ -31,8 +32,11 @@ func everyStat(t *testing.T) (e eventloop.Stats, b broadcast.Stats, numbers map[
 			case f.Kind() == reflect.Bool:
 				f.SetBool(true)
 				continue
+			case f.Kind() == reflect.Struct: // embedded
+				fill(f)
+				continue
 			default:
-				continue // maps and slices are set by the caller
+				continue // everyStat sets maps and slices below
 			}
 			numbers[name] = next
 		}
@@ -41,11 +45,12 @@ func everyStat(t *testing.T) (e eventloop.Stats, b broadcast.Stats, numbers map[
 	fill(reflect.ValueOf(&b).Elem())
 	e.Closed = map[uint16]uint64{1000: 7, 1006: 3}
 	e.Rejected = map[string]uint64{"timeout": 5}
+	e.TLSHandshakes = map[string]uint64{"resumed": 6}
 	e.LoopLag = []float64{0.25, 0.5}
 	return e, b, numbers
 }
 
-// TestMetricsShowEveryStat demands that each number in the stats is shown once, under a name of its own.
+// TestMetricsShowEveryStat requires that each field of the stats is one metric.
 func TestMetricsShowEveryStat(t *testing.T) {
 	e, b, numbers := everyStat(t)
 	shown := map[float64]string{}
@@ -77,6 +82,9 @@ tickcast_loop_lag_seconds{loop="1"} 0.5
 # HELP tickcast_rejected_total Connections and requests refused before the upgrade, by reason.
 # TYPE tickcast_rejected_total counter
 tickcast_rejected_total{reason="timeout"} 5
+# HELP tickcast_tls_handshakes_total TLS handshakes that are over, by result.
+# TYPE tickcast_tls_handshakes_total counter
+tickcast_tls_handshakes_total{result="resumed"} 6
 # HELP tickcast_upstream_connected 1 while connected to NATS.
 # TYPE tickcast_upstream_connected gauge
 tickcast_upstream_connected 1
@@ -84,7 +92,7 @@ tickcast_upstream_connected 1
 # TYPE tickcast_websockets_closed_total counter
 tickcast_websockets_closed_total{code="1000"} 7
 tickcast_websockets_closed_total{code="1006"} 3
-`), "tickcast_loop_lag_seconds", "tickcast_rejected_total", "tickcast_upstream_connected", "tickcast_websockets_closed_total")
+`), "tickcast_loop_lag_seconds", "tickcast_rejected_total", "tickcast_tls_handshakes_total", "tickcast_upstream_connected", "tickcast_websockets_closed_total")
 	if err != nil {
 		t.Error(err)
 	}
@@ -102,7 +110,7 @@ func TestMetricsLint(t *testing.T) {
 	}
 }
 
-// TestMetricsConsistent has a pedantic registry look for what Collect does, but Describe does not announce.
+// TestMetricsConsistent requires that Collect sends only the metrics that Describe announces.
 func TestMetricsConsistent(t *testing.T) {
 	e, b, _ := everyStat(t)
 	r := prometheus.NewPedanticRegistry()

@@ -3,46 +3,56 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
-	"strings"
+	"net/http"
+	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"tickcast/broadcast"
+	"tickcast/broadcast/topics"
+	"tickcast/broadcast/upstream"
+	"tickcast/cmd/message"
+	"tickcast/cmd/tickcast/config"
 	"tickcast/eventloop"
-	"tickcast/loadtest"
-	"tickcast/wsproto"
 )
 
-// lagUnhealthy is how long a loop may be late before /healthz says so: it has hung, not only been busy.
-const lagUnhealthy = 5 * time.Second
-
-// serve runs the server until ctx ends, or until a part of it fails. What it starts it ends in the reverse order: clients
-// are told to go while everything behind them still works.
-func serve(ctx context.Context, cfg *Config, b build, stdout io.Writer, log *slog.Logger) error {
-	var natsAddr, internalAddr string
-	upstream := upstreamConfig(cfg, log)
+// serve runs the server until ctx ends or a part of it fails. The parts end in the reverse order of their start, so that the
+// parts behind the clients still work while the clients are closed.
+func serve(ctx context.Context, cfg *config.Config, b build, stdout io.Writer, log *slog.Logger) error {
+	var natsAddr string
+	var stored *storage
+	nats := upstreamConfig(cfg, log)
 	if len(cfg.NATS.URLs) == 0 {
 		ns, err := startEmbedded(cfg.NATS, cfg.Server.NodeName(), log)
 		if err != nil {
 			return err
 		}
 		defer ns.Close()
-		upstream.InProcess = ns
-		natsAddr = ns.Addr()
+		nats.InProcess = ns
+		natsAddr, stored = ns.Addr(), ns.storage
 	}
 
-	s := &node{cfg: cfg, log: log}
-	m := newMetrics(b, func() (eventloop.Stats, broadcast.Stats) { return s.engine.Stats(), s.hub.Stats() })
-	if err := s.build(m.observeFanout); err != nil {
+	n := &node{cfg: cfg, log: log, storage: stored, ceiling: ceilingOf(int64(cfg.Runtime.MemoryCeiling))}
+	if cfg.Runtime.MemoryLimit == 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(n.ceiling / 100 * 80) // collect before new work has to be refused
+	}
+	m := newMetrics(b, func() (eventloop.Stats, broadcast.Stats) { return n.engine.Stats(), n.hub.Stats() })
+	if err := n.build(m.observeFanout); err != nil {
 		return err
 	}
-	nc, err := broadcast.ConnectNATS(s.hub, upstream)
+	if n.revoked != nil {
+		nats.Control, nats.OnControl = cfg.Auth.ControlSubject, n.onControl
+	}
+	nc, err := upstream.Connect(n.hub.Hub, nats)
 	if err != nil {
-		return withHint(err, "check [nats] in the configuration")
+		return message.WithHint(err, "check [nats] in the configuration")
+	}
+
+	if err := checkStreams(ctx, nc, n.hub.Sources()); err != nil {
+		return message.WithHint(err, "let the topic be read from a stream with retention \"limits\", such as one that has the work queue as its source")
 	}
 
 	// The parts behind the engine end after it.
@@ -59,220 +69,71 @@ func serve(ctx context.Context, cfg *Config, b build, stdout io.Writer, log *slo
 	defer parts.Wait()
 	defer end()
 	start(nc.Run)
-	start(s.trim)
+	if n.tokens != nil {
+		start(n.tokens.Run)
+	}
+	if stored != nil {
+		start(stored.watch)
+	}
+	start(n.trim)
+	start(n.holdCeiling)
+	start(n.certs.watch)
+	if i := n.certs.issuer; i != nil {
+		start(func(ctx context.Context) error { return i.run(ctx, n.engine.Ready()) })
+	}
 	if cfg.Demo.Enabled {
-		if err := s.startDemo(upstream, start); err != nil {
+		if err := n.startDemo(nats, start); err != nil {
 			return err
 		}
 	}
+	return n.serveClients(ctx, m.handler(), n.revokeHandler(nc.Control), failed, stdout, natsAddr)
+}
 
+// streamPatience bounds the check of all streams at the start: JetStream without a leader does not answer. Chosen by us.
+const streamPatience = 2 * time.Second
+
+func checkStreams(ctx context.Context, nc *upstream.NATS, sources []topics.StreamSource) error {
+	ctx, cancel := context.WithTimeout(ctx, streamPatience)
+	defer cancel()
+	return nc.CheckStreams(ctx, sources)
+}
+
+// internalPatience is the time that requests of the internal port have to end. Chosen by us.
+const internalPatience = 200 * time.Millisecond
+
+// serveClients runs the engine and the internal port until ctx ends, the engine ends or failed has an error.
+func (n *node) serveClients(ctx context.Context, metrics, revoke http.Handler, failed <-chan error, stdout io.Writer, natsAddr string) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)
-	go func() { served <- s.engine.Run(serving, cfg.Shutdown.Timeout) }()
+	go func() { served <- n.engine.Run(serving, n.cfg.Shutdown.Timeout) }()
 	select {
-	case <-s.engine.Ready():
+	case <-n.engine.Ready():
 	case err := <-served:
 		return listenHint("server.listen", err, "")
 	}
-	if cfg.Server.InternalListen != "" {
-		internal, err := startInternal(cfg.Server.InternalListen, status{s.healthy, s.notReady}, m.handler(), log)
+	var internalAddr string
+	if n.cfg.Server.InternalListen != "" {
+		internal, err := startInternal(n.cfg.Server.InternalListen, status{Healthy: n.healthy, Hosts: n.cfg.Server.InternalHosts, Ready: n.notReady}, metrics, revoke, n.log)
 		if err != nil {
 			stop()
 			return errors.Join(err, <-served)
 		}
 		defer func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), internalPatience)
 			defer cancel()
 			if err := internal.Close(ctx); err != nil {
-				log.Warn("the internal port was cut off", "err", err)
+				n.log.Warn("the internal port was cut off", "err", err)
 			}
 		}()
 		internalAddr = internal.Addr().String()
 	}
-	s.greet(stdout, internalAddr, natsAddr)
+	n.printAddresses(stdout, internalAddr, natsAddr)
 	select {
 	case err := <-served:
 		return err
 	case err := <-failed:
 		stop()
 		return errors.Join(err, <-served)
-	}
-}
-
-// A node is what serve wires together.
-type node struct {
-	cfg    *Config
-	log    *slog.Logger
-	hub    *broadcast.Hub
-	engine *eventloop.Engine
-}
-
-func (s *node) build(observeFanout func(float64)) (err error) {
-	cfg := s.cfg
-	loops := cfg.Server.Loops
-	if loops == 0 {
-		loops = runtime.GOMAXPROCS(0)
-	}
-	hub := broadcast.Config{
-		Shards:                 loops,
-		Node:                   cfg.Server.NodeName(),
-		Heartbeat:              cfg.Connection.Heartbeat,
-		MaxTopics:              cfg.Limits.MaxTopics,
-		MaxTopicsPerConnection: cfg.Limits.MaxTopicsPerConnection,
-		MaxTopicLength:         cfg.Limits.MaxTopicLength,
-		MaxTopicTokens:         cfg.Limits.MaxTopicTokens,
-		MaxWildcards:           cfg.Limits.MaxWildcardsPerConnection,
-		MaxMatches:             cfg.Limits.MaxWildcardMatches,
-		MatchesPerSecond:       cfg.Limits.WildcardMatchesPerSecond,
-		MaxMessageSize:         int(cfg.Limits.MaxMessageSize),
-		MailboxMessages:        cfg.Flow.MailboxMessages,
-		MailboxBytes:           int(cfg.Flow.MailboxBytes),
-		QueueBytes:             int(cfg.Flow.QueueBytes),
-		MemoryBudget:           int(cfg.Flow.MemoryBudget),
-		HistoryBytes:           int(cfg.Flow.HistoryBytes),
-		DelayBytes:             int(cfg.Flow.DelayBytes),
-		FlushInterval:          cfg.Flow.FlushInterval,
-		Classes:                cfg.classes(),
-		Linger:                 cfg.NATS.Linger,
-		Subscribe:              cfg.Subscribe.Topics,
-		Publish:                cfg.Publish.Topics,
-		ObserveFanout:          observeFanout,
-		Log:                    s.log,
-	}
-	deflater := wsproto.NewDeflater(cfg.Compression.Level)
-	if cfg.Compression.Enabled {
-		hub.Deflater = deflater
-		hub.MinCompress = int(cfg.Compression.MinSize)
-	}
-	s.hub = broadcast.NewHub(hub)
-	pages, err := webPages(cfg.Server.StreamPath)
-	if err != nil {
-		return err
-	}
-	s.engine, err = eventloop.New(eventloop.Config{
-		Listen:              cfg.Server.Listen,
-		StreamPath:          cfg.Server.StreamPath,
-		EchoPath:            cfg.Debug.EchoPath,
-		Pages:               pages,
-		Subprotocols:        broadcast.Subprotocols(),
-		Loops:               loops,
-		LockOSThread:        cfg.Server.LockOSThread,
-		Backlog:             cfg.Server.Backlog,
-		SendBuffer:          int(cfg.Server.SendBuffer),
-		NotSentLowat:        int(cfg.Server.NotsentLowat),
-		TCPUserTimeout:      cfg.Server.TCPUserTimeout,
-		MaxConnections:      cfg.Limits.MaxConnections,
-		MaxHeaderSize:       int(cfg.Limits.MaxHeaderSize),
-		MaxMessageSize:      int(cfg.Limits.MaxMessageSize),
-		QueueBytes:          int(cfg.Flow.QueueBytes),
-		InputBytes:          int(cfg.Flow.InputBytes),
-		EchoQueueBytes:      int(cfg.Debug.EchoQueueBytes),
-		Compression:         cfg.Compression.engine(deflater),
-		HandshakeTimeout:    cfg.Limits.HandshakeTimeout,
-		FirstMessageTimeout: cfg.Limits.FirstMessageTimeout,
-		CloseTimeout:        cfg.Limits.CloseTimeout,
-		Heartbeat:           cfg.Connection.Heartbeat,
-		PingInterval:        cfg.Connection.PingInterval,
-		IdleTimeout:         cfg.Connection.IdleTimeout,
-		Slice:               cfg.Flow.Slice,
-		Log:                 s.log,
-	}, s.hub)
-	if err != nil {
-		return withHint(err, "raise the limit with ulimit -n, or with LimitNOFILE in a systemd unit")
-	}
-	return nil
-}
-
-// engine is c as the engine wants it. deflater is the hub's, so that both lend from one pool of compressors.
-func (c *CompressionConfig) engine(deflater *wsproto.Deflater) eventloop.Compression {
-	return eventloop.Compression{
-		Enabled:  c.Enabled,
-		Deflater: deflater,
-		MinSize:  int(c.MinSize),
-		Policy: wsproto.DeflatePolicy{
-			ServerWindowBits: uint8(c.ServerMaxWindowBits),
-			ClientWindowBits: uint8(c.ClientMaxWindowBits),
-			ServerTakeover:   c.ServerContextTakeover,
-			ClientTakeover:   c.ClientContextTakeover,
-		},
-	}
-}
-
-func upstreamConfig(cfg *Config, log *slog.Logger) broadcast.NATSConfig {
-	return broadcast.NATSConfig{
-		URLs:            cfg.NATS.URLs,
-		Name:            cfg.NATS.Name,
-		CredentialsFile: cfg.NATS.Credentials,
-		User:            cfg.NATS.User,
-		Password:        cfg.NATS.Password,
-		Token:           cfg.NATS.Token,
-		CAFile:          cfg.NATS.TLSCA,
-		CertFile:        cfg.NATS.TLSCert,
-		KeyFile:         cfg.NATS.TLSKey,
-		ConnectTimeout:  cfg.NATS.ConnectTimeout,
-		ReconnectWait:   cfg.NATS.ReconnectWait,
-		PendingMessages: cfg.NATS.PendingMessages,
-		Connections:     cfg.NATS.Connections,
-		Log:             log,
-	}
-}
-
-// startDemo publishes made-up ticks through a NATS connection of its own, as any feed would.
-func (s *node) startDemo(upstream broadcast.NATSConfig, start func(func(context.Context) error)) error {
-	upstream.Name += "-demo"
-	nc, err := upstream.Dial()
-	if err != nil {
-		return err
-	}
-	d := s.cfg.Demo
-	market := loadtest.NewMarket(loadtest.MarketConfig{Symbols: d.Symbols, Seed: uint64(d.Seed), Rate: float64(d.Rate)})
-	p, err := loadtest.NewPublisher(loadtest.PublisherConfig{Source: market.Message, Rate: float64(d.Rate), Conn: nc})
-	if err != nil {
-		nc.Close()
-		return err
-	}
-	start(func(ctx context.Context) error {
-		defer nc.Close()
-		return p.Run(ctx)
-	})
-	return nil
-}
-
-// healthy says what hangs, or nil.
-func (s *node) healthy() error {
-	if lag := s.engine.Lag(); lag > lagUnhealthy {
-		return fmt.Errorf("an event loop has not answered for %v", lag.Round(time.Millisecond))
-	}
-	return nil
-}
-
-// notReady says why no client should be sent here.
-func (s *node) notReady() []string {
-	var reasons []string
-	if s.engine.Draining() {
-		reasons = append(reasons, "draining")
-	}
-	if err := s.hub.Ready(); err != nil {
-		reasons = append(reasons, err.Error())
-	}
-	return reasons
-}
-
-// greet tells where everything is. internal and nats may be empty.
-func (s *node) greet(w io.Writer, internal, nats string) {
-	for _, addr := range s.engine.Addrs() {
-		addr = strings.Replace(strings.Replace(addr, "0.0.0.0", "127.0.0.1", 1), "[::]", "localhost", 1)
-		fmt.Fprintf(w, "tickcast: page     http://%s/\n", addr)
-		fmt.Fprintf(w, "tickcast: stream   ws://%s%s\n", addr, s.cfg.Server.StreamPath)
-		if echo := s.cfg.Debug.EchoPath; echo != "" {
-			fmt.Fprintf(w, "tickcast: echo     ws://%s%s\n", addr, echo)
-		}
-	}
-	if internal != "" {
-		fmt.Fprintf(w, "tickcast: metrics  http://%s/metrics\n", internal)
-	}
-	if nats != "" {
-		fmt.Fprintf(w, "tickcast: nats     nats://%s\n", nats)
 	}
 }

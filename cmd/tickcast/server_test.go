@@ -22,10 +22,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// patience is how long a test waits for what must come.
+// patience is the longest wait of a test for an event.
 const patience = 20 * time.Second
 
-// A running is the command, started with a configuration file.
+// A running is the command under test, started with a configuration file.
 type running struct {
 	page, stream, echo, metrics, nats string // addresses that it printed
 
@@ -125,7 +125,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// A client is somebody else's WebSocket implementation.
+// A client is a WebSocket client of another implementation.
 type client struct {
 	t *testing.T
 	c *websocket.Conn
@@ -152,8 +152,8 @@ func (c *client) send(message string) {
 	}
 }
 
-// A message is any message of the server.
-type message struct {
+// A serverMessage is a message from the server.
+type serverMessage struct {
 	Op    string          `json:"op"`
 	ID    int             `json:"id"`
 	Topic string          `json:"t"`
@@ -161,8 +161,8 @@ type message struct {
 	Data  json.RawMessage `json:"d"`
 }
 
-// until reads to the first message that ok accepts.
-func (c *client) until(what string, ok func(message) bool) message {
+// until reads messages up to the first that ok accepts, and returns that one. what names it in errors.
+func (c *client) until(what string, ok func(serverMessage) bool) serverMessage {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -171,7 +171,7 @@ func (c *client) until(what string, ok func(message) bool) message {
 		if err != nil {
 			c.t.Fatalf("waiting for %s: %v", what, err)
 		}
-		var m message
+		var m serverMessage
 		if err := json.Unmarshal(b, &m); err != nil {
 			c.t.Fatalf("%s: %v", b, err)
 		}
@@ -181,12 +181,12 @@ func (c *client) until(what string, ok func(message) bool) message {
 	}
 }
 
-func (c *client) untilOp(op string) message {
+func (c *client) untilOp(op string) serverMessage {
 	c.t.Helper()
-	return c.until(op, func(m message) bool { return m.Op == op })
+	return c.until(op, func(m serverMessage) bool { return m.Op == op })
 }
 
-// closeCode reads to the end and returns the server's close code.
+// closeCode reads to the end of the stream and returns the close code of the server.
 func (c *client) closeCode() websocket.StatusCode {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -198,7 +198,7 @@ func (c *client) closeCode() websocket.StatusCode {
 	}
 }
 
-// natsServer starts a NATS server apart from the command; port 0 takes a free one.
+// natsServer starts a NATS server outside of the command; port 0 stands for a free one.
 func natsServer(t *testing.T, port int) *server.Server {
 	t.Helper()
 	if port == 0 {
@@ -216,6 +216,16 @@ func natsServer(t *testing.T, port int) *server.Server {
 	return ns
 }
 
+// eventually waits until ok is true, for events without a notification.
+func eventually(t *testing.T, event string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", event)
+		}
+	}
+}
+
 // portOf returns the port of a NATS URL.
 func portOf(t *testing.T, address string) int {
 	t.Helper()
@@ -230,8 +240,9 @@ func portOf(t *testing.T, address string) int {
 	return port
 }
 
-// feed publishes payload on subject again and again until the test ends: interest travels, so one message could be early.
-func feed(t *testing.T, url, subject, payload string) {
+// keepPublishing publishes payload on subject repeatedly until the test ends: a single message could come before the
+// interest.
+func keepPublishing(t *testing.T, url, subject, payload string) {
 	t.Helper()
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	if err != nil {
@@ -257,7 +268,7 @@ func feed(t *testing.T, url, subject, payload string) {
 func TestDemoReachesAWebSocket(t *testing.T) {
 	s := startServer(t, "", "-demo")
 	c := dial(t, s.stream+"?topics=px.AAPL")
-	m := c.until("a tick", func(m message) bool { return m.Topic == "px.AAPL" })
+	m := c.until("a tick", func(m serverMessage) bool { return m.Topic == "px.AAPL" })
 	var tick struct{ B, A, L, TS float64 }
 	if err := json.Unmarshal(m.Data, &tick); err != nil || tick.B <= 0 || tick.A <= tick.B || tick.TS <= 0 {
 		t.Errorf("tick %s: %v", m.Data, err)
@@ -272,7 +283,7 @@ func TestDemoReachesAWebSocket(t *testing.T) {
 		}
 	}
 	s.stop()
-	if code := c.closeCode(); code != websocket.StatusGoingAway {
+	if code := c.closeCode(); code != websocket.StatusServiceRestart {
 		t.Errorf("close code %d at the end", code)
 	}
 	if err := s.end(); err != nil {
@@ -282,15 +293,15 @@ func TestDemoReachesAWebSocket(t *testing.T) {
 
 func TestPublishingFromOutside(t *testing.T) {
 	s := startServer(t, "[nats.embedded]\nlisten = \"127.0.0.1:0\"\n[publish]\ntopics = [\"chat.>\"]\n")
-	feed(t, s.nats, "px.TEST", `{"l":1.5}`)
+	keepPublishing(t, s.nats, "px.TEST", `{"l":1.5}`)
 	c := dial(t, s.stream)
 	c.send(`{"op":"sub","id":1,"topics":["px.>","chat.room"]}`)
 	c.untilOp("ack")
-	if m := c.until("px.TEST", func(m message) bool { return m.Topic == "px.TEST" }); string(m.Data) != `{"l":1.5}` {
+	if m := c.until("px.TEST", func(m serverMessage) bool { return m.Topic == "px.TEST" }); string(m.Data) != `{"l":1.5}` {
 		t.Errorf("payload %s", m.Data)
 	}
 	c.send(`{"op":"pub","id":2,"topic":"chat.room","data":{"text":"hi"}}`)
-	if m := c.until("chat.room", func(m message) bool { return m.Topic == "chat.room" }); string(m.Data) != `{"text":"hi"}` {
+	if m := c.until("chat.room", func(m serverMessage) bool { return m.Topic == "chat.room" }); string(m.Data) != `{"text":"hi"}` {
 		t.Errorf("payload %s", m.Data)
 	}
 }
@@ -299,9 +310,9 @@ func TestNATSGoesAwayAndComesBack(t *testing.T) {
 	ns := natsServer(t, 0)
 	address := ns.ClientURL()
 	s := startServer(t, "[nats]\nurls = [\""+address+"\"]\nreconnect_wait = \"20ms\"\n")
-	feed(t, address, "px.TEST", `1`)
+	keepPublishing(t, address, "px.TEST", `1`)
 	c := dial(t, s.stream+"?topics=px.TEST")
-	isTick := func(m message) bool { return m.Topic == "px.TEST" && m.Kind == "" }
+	isTick := func(m serverMessage) bool { return m.Topic == "px.TEST" && m.Kind == "" }
 	c.until("a tick", isTick)
 
 	ns.Shutdown()
@@ -323,7 +334,7 @@ func TestNATSGoesAwayAndComesBack(t *testing.T) {
 	}
 }
 
-// The sections [compression] and [debug] reach the stream and the echo.
+// TestCompressionAndEcho requires that [compression] and [debug] reach the stream and the echo.
 func TestCompressionAndEcho(t *testing.T) {
 	s := startServer(t, `
 [limits]
@@ -356,12 +367,12 @@ listen = "127.0.0.1:0"
 		}
 		return &client{t, c}
 	}
-	feed(t, s.nats, "px.TEST", `{"l":"`+strings.Repeat("0123456789", 50)+`"}`)
+	keepPublishing(t, s.nats, "px.TEST", `{"l":"`+strings.Repeat("0123456789", 50)+`"}`)
 	stream := compressed(s.stream+"?topics=px.TEST", "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9")
-	stream.until("px.TEST", func(m message) bool { return m.Topic == "px.TEST" && strings.Contains(string(m.Data), "0123") })
+	stream.until("px.TEST", func(m serverMessage) bool { return m.Topic == "px.TEST" && strings.Contains(string(m.Data), "0123") })
 	echo := compressed(s.echo+"any/path", "permessage-deflate")
 	echo.send(`{"op":"` + strings.Repeat("x", 30_000) + `"}`)
-	echo.until("the echo", func(m message) bool { return len(m.Op) == 30_000 })
+	echo.until("the echo", func(m serverMessage) bool { return len(m.Op) == 30_000 })
 	_, metrics := s.get("/metrics")
 	for _, zero := range []string{"tickcast_compressed_shared_total 0", "tickcast_compression_window_bytes 0"} {
 		if name, _, _ := strings.Cut(zero, " "); !strings.Contains(metrics, "\n"+name+" ") || strings.Contains(metrics, "\n"+zero+"\n") {
@@ -380,8 +391,8 @@ func TestStartsWithoutNATS(t *testing.T) {
 	c.untilOp("stale")
 	natsServer(t, portOf(t, address))
 	c.untilOp("fresh")
-	feed(t, address, "px.TEST", `1`)
-	c.until("a tick", func(m message) bool { return m.Topic == "px.TEST" })
+	keepPublishing(t, address, "px.TEST", `1`)
+	c.until("a tick", func(m serverMessage) bool { return m.Topic == "px.TEST" })
 }
 
 func TestAddressTaken(t *testing.T) {

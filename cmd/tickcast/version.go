@@ -6,13 +6,13 @@ import (
 	"runtime/debug"
 )
 
-// version can be set at link time: -ldflags "-X main.version=v1.2.3". Otherwise it comes from the build information.
+// version is set at link time: -ldflags "-X main.version=v1.2.3". If it is empty, the build information has the version.
 var version string
 
-// A build says which program this is.
+// A build identifies a program.
 type build struct {
-	version  string // "devel" when not known
-	revision string // of the source, 12 characters, "-dirty" appended if it was changed; "" = not known
+	version  string // "devel" = not known
+	revision string // of the source: 12 characters, and "-dirty" if files were changed; "" = not known
 }
 
 // thisBuild returns the build of the running program.
@@ -42,7 +42,7 @@ func thisBuild() build {
 	return b
 }
 
-// String returns what -version prints: tickcast v1.2.3 (1a2b3c4d5e6f) go1.26.0 linux/amd64.
+// String returns the line of -version: tickcast v1.2.3 (1a2b3c4d5e6f) go1.26.0 linux/amd64.
 func (b build) String() string {
 	revision := ""
 	if b.revision != "" {

@@ -13,14 +13,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"tickcast/loadtest"
+	"tickcast/loadtest/bare"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tickload": main})
 }
 
-// build compiles Tickcast's server and returns its file, or nothing with -short.
+// build compiles Tickcast's server and returns its file, or "" with -short.
 func build(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
@@ -33,14 +33,14 @@ func build(t *testing.T) string {
 	return program
 }
 
-// TestScripts runs testdata/*.txtar. Each finds $URL, a server that accepts and sends nothing, and $NOWHERE, where
-// nothing listens; and, without -short, $TICKCAST, the real server.
+// TestScripts runs testdata/*.txtar. $URL is a server that accepts and stays silent, $NOWHERE an address without a listener,
+// and $TICKCAST, without -short, the real server.
 func TestScripts(t *testing.T) {
 	tickcast := build(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			server, err := loadtest.ListenBare("127.0.0.1:0")
+			server, err := bare.Listen("127.0.0.1:0")
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 					t.Errorf("bare server: %v", err)
 				}
 			})
-			// A socket that is bound but does not listen refuses, and nobody else can take its port meanwhile.
+			// A bound socket that does not listen refuses connections and keeps others from its port.
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if err != nil {
 				return err
@@ -83,7 +83,7 @@ func ranged(url string) string {
 
 var portOf = regexp.MustCompile(`:([0-9]+)/`)
 
-// A command line that makes no sense is told apart from a run that is not clean.
+// An invalid command line and a run that is not clean have different exit statuses.
 func TestExitStatus(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

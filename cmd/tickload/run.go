@@ -10,11 +10,12 @@ import (
 	"slices"
 	"strings"
 
+	"tickcast/cmd/message"
 	"tickcast/loadtest"
 	"tickcast/loadtest/report"
 )
 
-// run is the command without the process around it: it ends when the plan is carried out or ctx ends.
+// run is the command without its process. It ends with the plan or with ctx.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -52,18 +53,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	return nil
 }
 
-// load carries the plan out and shows how it goes on.
+// load carries out the plan and shows its progress.
 func load(ctx context.Context, o options, stderr io.Writer) (*loadtest.Report, error) {
 	run, err := loadtest.NewRun(ctx, o.plan)
 	var short loadtest.ShortageError
 	if errors.As(err, &short) {
-		return nil, &hintedError{err, fixes(short)}
+		return nil, message.WithHint(err, fixes(short))
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range run.Shortages() {
-		fmt.Fprintf(stderr, "tickload: warning: %s: %s\n", s.What, s.Fix)
+		fmt.Fprintf(stderr, "tickload: warning: %s: %s\n", s.Text, s.Fix)
 	}
 	if o.quiet {
 		return run.Do(ctx, nil)
@@ -74,7 +75,7 @@ func load(ctx context.Context, o options, stderr io.Writer) (*loadtest.Report, e
 	return run.Do(ctx, live.Show)
 }
 
-// fixes returns what to do about shortages.
+// fixes returns the advice against fatal shortages.
 func fixes(short []loadtest.Shortage) string {
 	var all []string
 	for _, s := range short {
@@ -85,7 +86,7 @@ func fixes(short []loadtest.Shortage) string {
 	return strings.Join(all, "; ")
 }
 
-// write writes the report in the forms that were asked for.
+// write writes the report in the forms that the flags select.
 func write(o options, r *loadtest.Report, stdout io.Writer) error {
 	if o.json == "-" {
 		if err := report.WriteJSON(stdout, r); err != nil {
@@ -117,13 +118,13 @@ func notClean(r *loadtest.Report) error {
 	err := errors.New("not clean: " + strings.Join(r.Reasons, "; "))
 	for _, h := range hints {
 		if slices.ContainsFunc(r.Connections.Faults, func(f loadtest.FaultCount) bool { return strings.HasPrefix(f.Fault, h.fault) }) {
-			return &hintedError{err, h.text}
+			return message.WithHint(err, h.text)
 		}
 	}
 	return err
 }
 
-// hints are about faults whose text begins as given.
+// hints are advice on faults, by the beginning of their text.
 var hints = []struct{ fault, text string }{
 	{"refused", "nothing listens there, or its accept queue is full: is the server running?"},
 	{"status", "the server answered without upgrading: is the path right, and does it have room?"},

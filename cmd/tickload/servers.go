@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,23 +13,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tickcast/cmd/message"
 	"tickcast/loadtest"
 )
 
 const (
-	// spareOfServer is how many descriptors are left to a server at least: it keeps a fortieth of its limit for itself.
+	// spareOfServer is the least number of descriptors that are reserved for a server: it keeps a fortieth of its limit.
 	spareOfServer = 1000
 
-	// firstPort is where the search for free ports begins, or up to spreadPorts behind it; below those that the kernel
-	// gives to clients.
+	// The search for free ports begins at firstPort or up to spreadPorts above it. Both are below the kernel's ports for
+	// clients.
 	firstPort, spreadPorts = 18000, 8000
 
 	startTimeout = 60 * time.Second
 	stopTimeout  = 30 * time.Second
 )
 
-// servers are Tickcast processes on ports of 127.0.0.1 that follow each other, all fed by the NATS server of one more
-// process, which takes no clients: the path that the messages of a cluster take.
+// servers are Tickcast processes on consecutive ports of 127.0.0.1. One more process, without clients, has the NATS server
+// that feeds all of them, as in a cluster.
 type servers struct {
 	logs   string // directory
 	nats   *process
@@ -41,7 +40,7 @@ type servers struct {
 	many   bool
 }
 
-// A process is one that was started here.
+// A process is a child of this one.
 type process struct {
 	pid   int
 	ended chan struct{} // closed when it has
@@ -49,21 +48,21 @@ type process struct {
 
 func (p *process) signal(s unix.Signal) {
 	select {
-	case <-p.ended: // its number may be somebody else's by now
+	case <-p.ended: // its id may already belong to another process
 	default:
 		unix.Kill(p.pid, s)
 	}
 }
 
-// startServers starts as many servers as so many connections take and waits until all are ready.
+// startServers starts as many servers as the connections need and waits until all are ready.
 func startServers(ctx context.Context, program string, conns int, stderr io.Writer) (_ *servers, err error) {
-	limits, err := loadtest.ReadLimits()
-	if err != nil {
-		return nil, err
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("read RLIMIT_NOFILE: %w", err)
 	}
-	each := int(limits.Descriptors - max(spareOfServer, limits.Descriptors/40+100))
+	each := int(limit.Cur - max(spareOfServer, limit.Cur/40+100))
 	if each < 1 {
-		return nil, &hintedError{fmt.Errorf("the limit of open files, %d, is too low for a server", limits.Descriptors), "ulimit -n 20000"}
+		return nil, message.WithHint(fmt.Errorf("the limit of open files, %d, is too low for a server", limit.Cur), "ulimit -n 20000")
 	}
 	n := (conns + each - 1) / each
 	s := &servers{many: n > 1}
@@ -85,7 +84,7 @@ func startServers(ctx context.Context, program string, conns int, stderr io.Writ
 	if err != nil {
 		return nil, err
 	}
-	if err := waitReady(ctx, s.nats, s.broker+2); err != nil {
+	if err := awaitReady(ctx, s.nats, s.broker+2); err != nil {
 		return nil, err
 	}
 	for i := range n {
@@ -96,7 +95,7 @@ func startServers(ctx context.Context, program string, conns int, stderr io.Writ
 		s.all = append(s.all, p)
 	}
 	for i, p := range s.all {
-		if err := waitReady(ctx, p, s.port+n+i); err != nil {
+		if err := awaitReady(ctx, p, s.port+n+i); err != nil {
 			return nil, err
 		}
 	}
@@ -136,30 +135,11 @@ func (s *servers) start(program, name string, port, internal int, embedded, nats
 	return p, nil
 }
 
-// waitReady asks a server's /readyz until it says yes.
-func waitReady(ctx context.Context, p *process, internal int) error {
+// awaitReady waits until a process with the given internal port is ready.
+func awaitReady(ctx context.Context, p *process, internal int) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	url := fmt.Sprintf("http://127.0.0.1:%d/readyz", internal)
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		if r, err := http.DefaultClient.Do(req); err == nil {
-			r.Body.Close()
-			if r.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-p.ended:
-			return errors.New("a server ended at its start")
-		case <-ctx.Done():
-			return fmt.Errorf("%s does not become ready: %w", url, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	return loadtest.WaitReady(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", internal), p.ended)
 }
 
 // addTo points a plan at the servers.
@@ -193,7 +173,7 @@ func (s *servers) stop() {
 	late.Stop()
 }
 
-// freePorts returns the first of n ports of 127.0.0.1 in a row on which nobody listens.
+// freePorts returns the first of n consecutive ports of 127.0.0.1 without a listener.
 func freePorts(n int) (int, error) {
 	// Two load testers that start at the same time should not find the same ones.
 	for first := firstPort + rand.IntN(spreadPorts); first+n < 1<<15; first++ {
@@ -206,7 +186,7 @@ func freePorts(n int) (int, error) {
 	return 0, fmt.Errorf("no %d free ports in a row", n)
 }
 
-// firstTaken returns a port of n from first on that cannot be listened on, or -1.
+// firstTaken returns a port among n from first on that is in use, or -1.
 func firstTaken(first, n int) int {
 	var open []net.Listener
 	defer func() {

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 
-	"tickcast/loadtest"
+	"tickcast/loadtest/bare"
 	"tickcast/wsproto"
 )
 
 // bareServer is the yardstick: one thread in epoll_wait(2), and for each message one write(2) of a frame built once to
-// each socket. It could not be used: it has no limits, and a client whose socket is full misses the message.
+// each socket. It is no usable server: it has no limits, and a client whose socket is full misses the message.
 var bareServer = peer{name: "bare", language: "Go", version: thisTree, serve: serveBare}
 
 type bareBroadcaster struct {
 	ctx    context.Context
-	server *loadtest.Bare
+	server *bare.Server
 }
 
 func (b *bareBroadcaster) open() int { return b.server.Open() }
@@ -28,7 +28,7 @@ func (b *bareBroadcaster) broadcast(message []byte) error {
 }
 
 func serveBare(ctx context.Context, s site) error {
-	server, err := loadtest.ListenBare(s.listen)
+	server, err := bare.Listen(s.listen)
 	if err != nil {
 		return err
 	}

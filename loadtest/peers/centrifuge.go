@@ -4,16 +4,17 @@ import (
 	"context"
 
 	"github.com/centrifugal/centrifuge"
-	"tickcast/loadtest"
+
+	"tickcast/loadtest/fleet"
 )
 
 // centrifugeServer is the library behind Centrifugo: a node, its WebSocket handler and a channel without history or
-// presence. Unlike the others but Tickcast it has topics, commands, and a queue for each client, which a goroutine
-// empties. Clients speak its JSON protocol; both commands come in one frame. Of its settings those are taken that save
-// memory: small buffers, a pool for writing, commands off the reader's goroutine. Pings are off.
+// presence. Only it and Tickcast have topics and commands. It has a queue for each client, which a goroutine empties. Clients
+// speak its JSON protocol; both commands come in one frame. Its settings are those that save memory: small buffers, a pool
+// for writing, commands outside the reader's goroutine. Pings are off.
 var centrifugeServer = peer{
 	name: "centrifuge", language: "Go", version: module("github.com/centrifugal/centrifuge"), serve: serveCentrifuge,
-	clients: func(cfg *loadtest.FleetConfig) {
+	clients: func(cfg *fleet.Config) {
 		cfg.Subscribe = `{"id":1,"connect":{}}` + "\n" + `{"id":2,"subscribe":{"channel":"` + topic + `"}}`
 		cfg.Data = `{"push":`
 	},

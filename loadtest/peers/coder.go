@@ -7,9 +7,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// coderServer writes to one connection after the other: the library has no prepared messages, so each frame is built
-// anew. CloseRead is its way to read from connections that only listen. Its buffers are those of net/http, 4 KiB for each
-// direction, and cannot be chosen. Writes have no deadline, which would cost a timer each.
+// coderServer writes to one connection after the other. The library has no prepared messages, so each frame is built anew.
+// CloseRead is its way to read from connections that only listen. Its buffers are those of net/http, 4 KiB for each
+// direction, and cannot be changed. Writes have no deadline, which would cost a timer each.
 var coderServer = peer{
 	name: "coder", language: "Go", version: module("github.com/coder/websocket"), serve: serveCoder,
 }
@@ -28,7 +28,7 @@ func serveCoder(ctx context.Context, s site) error {
 		return serveHTTP(ctx, s.listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := websocket.Accept(w, r, nil)
 			if err != nil {
-				return // Accept has answered
+				return // Accept has sent the answer
 			}
 			b.add(c)
 			gone := c.CloseRead(context.Background())

@@ -8,11 +8,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"tickcast/loadtest/machine"
 )
 
 // compareCommand measures servers in turn and reports them.
@@ -59,7 +58,7 @@ func compareCommand(ctx context.Context, flags *flag.FlagSet, args []string, std
 	return nil
 }
 
-// prepare returns the servers that can run here, and why others cannot.
+// prepare returns the servers that can run here, and the reasons for which others cannot.
 func prepare(chosen []peer, dir string) (results []*result, skipped []string) {
 	for _, p := range chosen {
 		if p.prepare != nil {
@@ -93,9 +92,9 @@ func measureRound(ctx context.Context, results []*result, round int, do plan, pr
 	}
 }
 
-// writeReport writes what was measured on what, then the table twice, then what must be known of its rows.
+// writeReport writes the conditions of the measurement, then the table twice, then notes on its rows.
 func writeReport(w io.Writer, results []*result, skipped []string, do plan, command []string) error {
-	fmt.Fprintf(w, "machine   %s\n", machine())
+	fmt.Fprintf(w, "machine   %s\n", host())
 	fmt.Fprintf(w, "commit    %s\n", commit())
 	fmt.Fprintf(w, "date      %s\n", time.Now().UTC().Format(time.DateOnly))
 	fmt.Fprintf(w, "command   %s\n", strings.Join(command, " "))
@@ -131,21 +130,10 @@ func writeReport(w io.Writer, results []*result, skipped []string, do plan, comm
 	return nil
 }
 
-// machine describes what this runs on.
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	var u unix.Utsname
-	unix.Uname(&u) // cannot fail with a valid argument
-	return fmt.Sprintf("%s, %d cores, Linux %s, %s",
-		model, runtime.NumCPU(), unix.ByteSliceToString(u.Release[:]), runtime.Version())
+// host describes this machine.
+func host() string {
+	h := machine.ReadHost()
+	return fmt.Sprintf("%s, %d cores, Linux %s, %s", h.CPU, h.Cores, h.Kernel, h.Go)
 }
 
 // commit returns the commit of the source that Tickcast was built from, marked if that has changed since.

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// The control port of the servers that are written in Go, and the client of everybody's.
+// The control port of the servers in Go, and the client of all control ports.
 
-// A broadcaster is a server in the control port's eyes.
+// A broadcaster is a server as the control port sees it.
 type broadcaster interface {
 	broadcast(message []byte) error // one call at a time
 	open() int
@@ -48,7 +48,7 @@ func serveHTTP(ctx context.Context, addr string, h http.Handler) error {
 	return nil
 }
 
-// controlHandler is what [peer] says of the control port, and /trim.
+// controlHandler serves the control port of [peer], and /trim.
 func controlHandler(b broadcaster) http.Handler {
 	var one sync.Mutex
 	mux := http.NewServeMux()
@@ -67,7 +67,7 @@ func controlHandler(b broadcaster) http.Handler {
 		fmt.Fprintf(w, `{"subscribers": %d}`, b.open())
 	})
 	mux.HandleFunc("POST /trim", func(http.ResponseWriter, *http.Request) {
-		debug.FreeOSMemory() // what pools hold outlives one collection
+		debug.FreeOSMemory() // pools survive one collection
 		debug.FreeOSMemory()
 	})
 	return mux
@@ -100,7 +100,7 @@ func (r *roster[C]) open() int {
 	return len(r.conns)
 }
 
-// each calls do with each connection. One that cannot be written to is for its reader to remove, which notices too.
+// each calls do with each connection. The reader of a broken connection notices the end too, and removes it.
 func (r *roster[C]) each(do func(C)) {
 	r.mu.Lock()
 	r.list = slices.AppendSeq(r.list[:0], maps.Keys(r.conns))
@@ -148,7 +148,7 @@ func (p *httpPublisher) Close() error {
 	return nil
 }
 
-// do returns the body of the answer. 404 is the answer of a server that has nothing to tell or to trim.
+// do returns the body of the answer. 404 stands for an empty answer, or a server without /trim.
 func (p *httpPublisher) do(method, path string, body []byte) ([]byte, error) {
 	r, err := http.NewRequest(method, p.base+path, bytes.NewReader(body))
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gobwasServer is what the library's authors wrote it for: a goroutine for the handshake only, ws.Upgrade without
-// net/http, then no goroutine and no buffer for a connection but a place in epoll, and a frame that is compiled once and
-// written to each. Writes go through net.Conn, one after the other: a slow client holds up all others.
+// gobwasServer uses the library as its authors meant it: a goroutine for the handshake only, ws.Upgrade without net/http,
+// then no goroutine and no buffer for a connection, only a place in epoll. A frame is compiled once and written to each
+// connection. Writes go through net.Conn, one after the other: a slow client holds up all others.
 var gobwasServer = peer{
 	name: "gobwas", language: "Go", version: module("github.com/gobwas/ws"), serve: serveGobwas,
 }
@@ -85,7 +85,7 @@ func (b *gobwasBroadcaster) upgrade(c net.Conn) {
 	}
 }
 
-// poll reads from the connections that something has come from.
+// poll reads from the connections that have input.
 func (b *gobwasBroadcaster) poll() {
 	events := make([]unix.EpollEvent, 256)
 	for {

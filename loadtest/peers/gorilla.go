@@ -8,15 +8,15 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// gorillaServer uses a PreparedMessage, so that a frame is built once for all, and writes it from one goroutine. The
-// chat example of its authors has a second goroutine and a channel for each connection to write; without, a slow client
-// holds up all others, and each connection takes some 4 KiB less. Read buffers are small, write buffers come from a pool,
-// and the reader is a new goroutine whose stack has not grown in the handler.
+// gorillaServer uses a PreparedMessage, so that a frame is built once for all, and writes it from one goroutine. The chat
+// example of its authors has a second goroutine and a channel for each connection to write. Without them a slow client
+// delays all others, and each connection takes some 4 KiB less. Read buffers are small, write buffers come from a pool, and
+// the reader is a new goroutine, whose stack has not grown in the handler.
 var gorillaServer = peer{
 	name: "gorilla", language: "Go", version: module("github.com/gorilla/websocket"), serve: serveGorilla,
 }
 
-// smallBuffer is the size of read buffers where a library has one for each connection: clients say little.
+// smallBuffer is the size of read buffers in libraries with one for each connection: clients send little.
 const smallBuffer = 256
 
 type gorillaBroadcaster struct{ *roster[*websocket.Conn] }
@@ -41,7 +41,7 @@ func serveGorilla(ctx context.Context, s site) error {
 		return serveHTTP(ctx, s.listen, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c, err := upgrader.Upgrade(w, r, nil)
 			if err != nil {
-				return // Upgrade has answered
+				return // Upgrade has sent the answer
 			}
 			b.add(c)
 			go func() {

@@ -7,15 +7,15 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsServer uses a Broadcaster, the library's own way: the frame is built once and goes into each connection's queue,
-// which a goroutine empties that lives as long as there is something in it. So a slow client holds up nobody, and the
-// publisher is answered before all has been written. Read buffers are small, and the reader is a new goroutine, as the
-// authors advise for use with net/http.
+// gwsServer uses a Broadcaster, the library's own way: the frame is built once and goes into each connection's queue. A
+// goroutine empties the queue and then ends. So a slow client does not delay the others, and the publisher has its answer
+// before all frames are written. Read buffers are small, and the reader is a new goroutine, as the authors advise for use
+// with net/http.
 var gwsServer = peer{
 	name: "gws", language: "Go", version: module("github.com/lxzan/gws"), serve: serveGWS,
 }
 
-// gwsBroadcaster is the server and what the library calls.
+// gwsBroadcaster is the server and the library's event handler.
 type gwsBroadcaster struct {
 	gws.BuiltinEventHandler
 	*roster[*gws.Conn]

@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// run does what args say and returns when that is done or ctx has ended.
+// run executes the command line args until its end or the end of ctx.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command := ""
 	if len(args) > 0 {
@@ -39,8 +39,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		err = serveCommand(ctx, flags, args)
 	case "compare":
 		err = compareCommand(ctx, flags, args, stdout, stderr)
-	case "fleet": // what compare starts; it takes orders
-		return serveFleet(ctx, stdin, stdout)
+	case "fleet": // a child of compare
+		return serveClients(ctx, stdin, stdout)
 	default:
 		return fmt.Errorf("unknown command %q\n%s", command, usage)
 	}
@@ -50,12 +50,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return err
 }
 
-// site is where a server runs.
+// site holds the addresses and limits of a server.
 type site struct {
 	listen  string // where clients connect
 	control string // where messages are published, see [peer]
 	cores   int    // how many threads may run its code at once
-	dir     string // holds what its files are
+	dir     string // of its files
 }
 
 // serveCommand is one server until ctx ends. Servers that are programs of their own take this process's place.

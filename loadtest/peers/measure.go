@@ -7,19 +7,18 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"tickcast/loadtest"
+	"tickcast/loadtest/fleet"
+	"tickcast/loadtest/machine"
 )
 
 const (
-	warmConns    = 64 // clients that come and go before anything is measured
+	warmConns    = 64 // clients that come and go before the measurement
 	warmMessages = 20 // messages that they get
 	messageGap   = 50 * time.Millisecond
 	messageSize  = 128 // bytes of a message as it is published
 )
 
-// plan is what is done to each server.
+// A plan describes the measurement of each server.
 type plan struct {
 	conns    int
 	messages int // broadcasts
@@ -28,7 +27,7 @@ type plan struct {
 	dir      string
 }
 
-// A sample is what one round has shown of one server.
+// A sample is the result of one round of one server.
 type sample struct {
 	memory    float64 // bytes of RSS per idle connection
 	cpu       float64 // server's CPU time of a delivery, us
@@ -37,24 +36,24 @@ type sample struct {
 	perCPU    float64 // upgrades, and subscriptions where there are any, in a second of the server's CPU time
 	perSecond float64 // the same in a second
 	size      float64 // bytes of a message as clients get it
-	others    float64 // what did not belong here used of the machine's CPU time while messages were sent, percent
+	others    float64 // CPU time of other processes while messages were sent, percent of the machine's
 }
 
-// message is what is published: a JSON object of messageSize bytes as Tickcast's are.
+// message returns the published message: a JSON object of messageSize bytes as Tickcast's are.
 func message() []byte {
 	const start, end = `{"t":"` + topic + `","s":1234567,"d":{"b":189.12,"a":189.14,"n":"`, `"}}`
 	return []byte(start + strings.Repeat("x", messageSize-len(start)-len(end)) + end)
 }
 
-// measure starts a server, measures it and ends it. An error means that there is nothing to show, a message that did not
-// reach all clients among them.
+// measure starts a server, measures it and ends it. After an error, such as a message that did not
+// reach all clients, there is no result.
 func measure(ctx context.Context, p peer, do plan) (s sample, err error) {
 	r, err := begin(p, do)
 	if err != nil {
 		return s, err
 	}
 	defer r.end()
-	defer context.AfterFunc(ctx, func() { r.clients.cmd.Process.Kill() })() // ends what is being waited for
+	defer context.AfterFunc(ctx, func() { r.clients.Kill() })() // ends all waits
 	for _, step := range []func(*sample) error{r.warmUp, r.open, r.idle, r.broadcast} {
 		if err := step(&s); err != nil {
 			return s, err
@@ -68,7 +67,7 @@ type trial struct {
 	p       peer
 	do      plan
 	server  *process
-	clients *fleet
+	clients *clientProcess
 	empty   int64 // RSS without connections
 	data    int64 // data messages that this fleet should have
 }
@@ -79,7 +78,7 @@ func begin(p peer, do plan) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := startFleet()
+	clients, err := startClients()
 	if err != nil {
 		server.stop()
 		return nil, err
@@ -90,25 +89,26 @@ func begin(p peer, do plan) (*trial, error) {
 // end ends both.
 func (r *trial) end() {
 	r.server.stop()
-	r.clients.stop()
+	r.clients.Kill()
+	r.clients.End()
 }
 
 // connect opens n clients and waits until messages would reach all of them.
 func (r *trial) connect(n int) error {
-	cfg := loadtest.FleetConfig{
+	cfg := fleet.Config{
 		URL: "ws://" + r.server.site.listen + "/stream", Conns: n, Workers: 1, Pause: time.Millisecond, Timeout: 30 * time.Second,
 	}
 	if r.p.clients != nil {
 		r.p.clients(&cfg)
 	}
-	if _, err := r.clients.do(order{Open: &cfg, Subscribed: len(cfg.Topics) > 0}); err != nil {
+	if _, err := r.clients.Do(order{Open: &cfg, Subscribed: len(cfg.Topics) > 0}); err != nil {
 		return err
 	}
 	r.data = 0
 	return r.await(n)
 }
 
-// await waits until the server says that n clients are there, if it can.
+// await waits until the server reports n clients, if it can.
 func (r *trial) await(n int) error {
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		got, known, err := r.server.control.subscribers()
@@ -121,18 +121,15 @@ func (r *trial) await(n int) error {
 	}
 }
 
-// send broadcasts one message and waits until all n clients have it. It returns when the last one had, from before it
-// was published.
-func (r *trial) send(n int) (last time.Duration, t loadtest.Totals, err error) {
+// send broadcasts one message and waits until all n clients have it. It returns the time from before publishing to the last
+// arrival.
+func (r *trial) send(n int) (last time.Duration, t fleet.Totals, err error) {
 	r.data += int64(n)
-	begun, err := monotonic()
-	if err != nil {
-		return 0, t, err
-	}
+	begun := machine.Monotime()
 	if err := r.server.control.publish(message()); err != nil {
 		return 0, t, err
 	}
-	t, err = r.clients.do(order{Data: r.data})
+	t, err = r.clients.Do(order{Data: r.data})
 	switch {
 	case err != nil && t.Lost > 0:
 		return 0, t, fmt.Errorf("%w; %d connections lost: %s", err, t.Lost, t.FaultList())
@@ -142,7 +139,7 @@ func (r *trial) send(n int) (last time.Duration, t loadtest.Totals, err error) {
 	return time.Duration(t.LastData - begun), t, err
 }
 
-// warmUp has a few clients come, get messages and go, and learns how much the server holds without any.
+// warmUp lets a few clients come, get messages and go. Then it measures the memory of the server without clients.
 func (r *trial) warmUp(*sample) (err error) {
 	if err := r.connect(warmConns); err != nil {
 		return err
@@ -152,7 +149,7 @@ func (r *trial) warmUp(*sample) (err error) {
 			return err
 		}
 	}
-	if _, err := r.clients.do(order{Close: true}); err != nil {
+	if _, err := r.clients.Do(order{Close: true}); err != nil {
 		return err
 	}
 	if err := r.await(0); err != nil {
@@ -188,10 +185,10 @@ func (r *trial) idle(s *sample) error {
 	return err
 }
 
-// broadcast measures messages to all. A bare server with as many clients sends in turn with the server, so that whatever
-// else the machine does hits both.
+// broadcast measures messages to all. A bare server with as many clients sends in turn with the server, so that other
+// load of the machine hits both.
 func (r *trial) broadcast(s *sample) error {
-	before, err := r.clients.do(order{})
+	before, err := r.clients.Do(order{})
 	if err == nil && before.Data > 0 {
 		err = fmt.Errorf("%d data messages before one was published", before.Data)
 	}
@@ -207,7 +204,7 @@ func (r *trial) broadcast(s *sample) error {
 		return err
 	}
 	var last []float64
-	var totals loadtest.Totals
+	var totals fleet.Totals
 	start, err := read(r, bare)
 	if err != nil {
 		return err
@@ -234,12 +231,12 @@ func (r *trial) broadcast(s *sample) error {
 	return err
 }
 
-// clocks are the CPU times that were used until some moment.
+// clocks are the CPU times used up to a moment.
 type clocks struct{ server, bare, others, machine time.Duration }
 
 // read reads them during r, with its bare server.
 func read(r, bare *trial) (c clocks, err error) {
-	busy, total, err := loadtest.MachineCPU()
+	busy, total, err := machine.CPUTime()
 	if err != nil {
 		return c, err
 	}
@@ -250,19 +247,12 @@ func read(r, bare *trial) (c clocks, err error) {
 		return c, err
 	}
 	c.machine, c.others = total, busy-c.server-c.bare
-	for _, pid := range []int{os.Getpid(), r.clients.cmd.Process.Pid, bare.clients.cmd.Process.Pid} {
-		own, err := loadtest.ProcessCPU(pid)
+	for _, pid := range []int{os.Getpid(), r.clients.PID(), bare.clients.PID()} {
+		own, err := machine.ProcessCPU(pid)
 		if err != nil {
 			return c, err
 		}
 		c.others -= own
 	}
 	return c, nil
-}
-
-// monotonic returns CLOCK_MONOTONIC in nanoseconds.
-func monotonic() (int64, error) {
-	var ts unix.Timespec
-	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return ts.Nano(), err
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/lesismal/nbio/nbhttp/websocket"
 )
 
-// nbioServer runs in the library's epoll mode (IOModNonBlocking): no goroutine for a connection, one poller for each
-// core. It has no prepared messages: WriteMessage copies the message behind a header in a buffer from a pool, and writes
-// it at once. No connection has a deadline to be heard from, which would be a timer for each.
+// nbioServer runs in the library's epoll mode (IOModNonBlocking): no goroutine for a connection, one poller for each core.
+// It has no prepared messages: WriteMessage copies the message after a header into a buffer from a pool, and writes it at
+// once. Connections have no read deadline, which would cost a timer each.
 var nbioServer = peer{
 	name: "nbio", language: "Go", version: module("github.com/lesismal/nbio"), serve: serveNBIO,
 }
@@ -40,7 +40,7 @@ func serveNBIO(ctx context.Context, s site) error {
 			IOMod:                   nbhttp.IOModNonBlocking,
 			ReleaseWebsocketPayload: true,
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				upgrader.Upgrade(w, r, nil) // which has answered if it fails
+				upgrader.Upgrade(w, r, nil) // after a failure it has sent the answer
 			}),
 		})
 		if err := engine.Start(); err != nil {

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// nchanServer is nginx with the nchan module: a WebSocket subscriber location, and a publisher location on the control
-// port. There is one worker for each core; the master process is counted with them. Nothing is kept of a message, and
-// buffers are as small as the handshake lets them be. nginx takes memory for the state of all connections it may ever
-// have, about 400 bytes for each, when it starts: that part is in no figure here.
+// nchanServer is nginx with the nchan module: a WebSocket subscriber location, and a publisher location on the control port.
+// There is one worker for each core; the master process is counted with them. Messages are not stored, and buffers are as
+// small as the handshake lets them be. At its start nginx allocates the state of all possible connections, about 400 bytes
+// for each. No figure here includes that part.
 var nchanServer = peer{name: "nchan", language: "C", version: nchanVersion, prepare: findNchan, serve: serveNchan}
 
 const nchanConfig = `load_module %[1]s;

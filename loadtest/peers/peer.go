@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"tickcast/loadtest"
+	"tickcast/loadtest/fleet"
 )
 
 // A peer is a server that takes part.
@@ -17,29 +17,29 @@ type peer struct {
 	name     string
 	language string
 
-	// version says what exactly is measured.
+	// version is the exact version that is measured.
 	version func() string
 
-	// prepare puts what the server needs into dir, more than once if need be. Its error says why the server cannot run
-	// here. Nil: nothing is needed.
+	// prepare puts the server's files into dir, more than once if need be. Its error is the reason why the server cannot
+	// run here. Nil: there are no files.
 	prepare func(dir string) error
 
-	// serve is the server, until ctx ends. It either returns then or has become another program before. A POST of a
-	// message to /publish on the control port broadcasts it, and is answered when it has been handed out; a GET with
-	// Accept: application/json is answered with {"subscribers": 3}. These are nchan's terms, which cannot be others.
+	// serve runs the server until ctx ends, or replaces this process by another program. A POST of a message to /publish on
+	// the control port broadcasts it. The answer comes when the message is handed out. The answer to a GET with Accept:
+	// application/json is {"subscribers": 3}. nchan prescribes these forms.
 	serve func(ctx context.Context, s site) error
 
-	// clients puts into a fleet's configuration what its clients say and hear. Nil: they only listen.
-	clients func(*loadtest.FleetConfig)
+	// clients puts the messages of clients into a fleet's configuration. Nil: they only listen.
+	clients func(*fleet.Config)
 
-	// dial connects to the control port. Nil: it is as serve says.
+	// dial connects to the control port. Nil: the protocol is the one described at serve.
 	dial func(control string) (publisher, error)
 }
 
 // A publisher is the other end of a server's control port.
 type publisher interface {
 	publish(message []byte) error
-	subscribers() (n int, known bool, err error) // those that a message reaches now
+	subscribers() (n int, known bool, err error) // number of clients that a message reaches now
 	trim() error                                 // lets the server return memory that it does not need
 	Close() error
 }
@@ -75,7 +75,7 @@ func choose(list string) (chosen []peer, err error) {
 	return chosen, nil
 }
 
-// module returns a function that tells which version of a Go module this binary was built with.
+// module returns a function that returns the version of a Go module in this binary.
 func module(path string) func() string {
 	return func() string {
 		if info, ok := debug.ReadBuildInfo(); ok {
@@ -89,7 +89,7 @@ func module(path string) func() string {
 	}
 }
 
-// become replaces this process by another program, with settings added to its environment. It returns only an error.
+// become replaces this process by another program, with settings added to its environment. It returns only after an error.
 func become(path string, args []string, settings ...string) error {
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, append([]string{path}, args...), append(os.Environ(), settings...)))
 }

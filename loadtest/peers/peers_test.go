@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be what a server and a fleet are started as.
+// TestMain lets the test binary run as a server and as a fleet.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "fleet") {
 		main()
@@ -36,18 +36,18 @@ func TestServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer server.stop()
-			clients, err := startFleet()
+			clients, err := startClients()
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer clients.stop()
+			defer clients.End()
 			const n = 3
 			r := &trial{p: p, server: server, clients: clients}
 			if err := r.connect(n); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 2 {
-				before, err := clients.do(order{})
+				before, err := clients.Do(order{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,7 +55,7 @@ func TestServers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// What came before the first message may be counted with it.
+				// Earlier bytes may be counted with the first message.
 				if got := int(totals.Bytes-before.Bytes) / n; i > 0 && (got < messageSize || got > 2*messageSize) {
 					t.Errorf("a message of %d bytes came as %d", messageSize, got)
 				}
@@ -77,7 +77,7 @@ func TestServers(t *testing.T) {
 			if p.version() == "" {
 				t.Error("no version")
 			}
-			if _, err := clients.do(order{Close: true}); err != nil {
+			if _, err := clients.Do(order{Close: true}); err != nil {
 				t.Error(err)
 			}
 			if err := r.await(0); err != nil {

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"tickcast/loadtest"
+	"tickcast/loadtest/machine"
 )
 
-// A process is a running server: the process that was started and those that it has started.
+// A process is a running server: its process and the children of that.
 type process struct {
 	cmd     *exec.Cmd
 	site    site
@@ -38,7 +38,7 @@ func startServer(p peer, cores int, dir string) (_ *process, err error) {
 	s.cmd = exec.Command(self, "serve", "-server", p.name, "-listen", ports[0], "-control", ports[1],
 		"-cores", strconv.Itoa(cores), "-dir", dir)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	// Not SIGKILL: nginx would leave its worker.
+	// Not SIGKILL: nginx's worker would live on.
 	s.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func startServer(p peer, cores int, dir string) (_ *process, err error) {
 	return s, err
 }
 
-// waitListening waits until somebody accepts connections on addr.
+// waitListening waits until the server accepts connections on addr.
 func (s *process) waitListening(addr string) error {
 	for begun := time.Now(); time.Since(begun) < 15*time.Second; {
 		if c, err := net.Dial("tcp", addr); err == nil {
@@ -99,7 +99,7 @@ func (s *process) pids() []int {
 		if err != nil {
 			continue // it has ended
 		}
-		// PID (NAME) STATE PPID ...: the name may hold anything, so what counts is behind its last parenthesis.
+		// PID (NAME) STATE PPID ...: the name may hold any bytes, so the fields begin behind its last parenthesis.
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); len(f) > 1 && string(f[1]) == strconv.Itoa(root) {
 			pids = append(pids, pid)
@@ -111,7 +111,7 @@ func (s *process) pids() []int {
 // cpu returns the CPU time that all its processes have used.
 func (s *process) cpu() (sum time.Duration, err error) {
 	for _, pid := range s.pids() {
-		t, err := loadtest.ProcessCPU(pid)
+		t, err := machine.ProcessCPU(pid)
 		if err != nil {
 			return 0, err
 		}
@@ -120,13 +120,13 @@ func (s *process) cpu() (sum time.Duration, err error) {
 	return sum, nil
 }
 
-// rss returns the resident memory of all its processes in bytes, once it has returned what it does not need.
+// rss returns the resident memory of all its processes in bytes, once it has returned unused memory.
 func (s *process) rss() (sum int64, err error) {
 	if err := s.control.trim(); err != nil {
 		return 0, err
 	}
 	for _, pid := range s.pids() {
-		m, err := loadtest.ProcessMemory(pid)
+		m, err := machine.ProcessMemory(pid)
 		if err != nil {
 			return 0, err
 		}
@@ -135,7 +135,7 @@ func (s *process) rss() (sum int64, err error) {
 	return sum, nil
 }
 
-// freePorts returns addresses of 127.0.0.1 with ports that nobody listens on.
+// freePorts returns addresses of 127.0.0.1 without a listener.
 func freePorts(n int) (addrs []string, err error) {
 	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// A spread is what some rounds have shown of one figure.
+// A spread is one figure over some rounds.
 type spread struct{ mid, low, high float64 }
 
 // spreadOf returns the median of v, the mean of two middles, and its ends; zeros if it is empty.
@@ -28,7 +28,7 @@ func (s spread) text(digits int) string {
 	return f(s.mid) + " (" + f(s.low) + "-" + f(s.high) + ")"
 }
 
-// A result is what all rounds have shown of one server.
+// A result is all rounds of one server.
 type result struct {
 	peer    peer
 	samples []sample
@@ -72,7 +72,7 @@ func writeTable(w io.Writer, rows [][]string) error {
 	return t.Flush()
 }
 
-// markdownBegin and markdownEnd stand around the table in Markdown, for those who copy it.
+// markdownBegin and markdownEnd enclose the table in Markdown, for copying.
 const markdownBegin, markdownEnd = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 // writeMarkdown writes the same as a table in Markdown.

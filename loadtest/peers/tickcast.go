@@ -10,23 +10,24 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-	"tickcast/loadtest"
+
+	"tickcast/loadtest/fleet"
 )
 
 // tickcastServer is Tickcast as it is shipped, with an event loop for each core and its NATS server inside the same
-// process, whose port is the control port. Its messages are published through NATS, by a client of it, so what a
-// message costs there is in the figures. It is kept from sending heartbeats and pings. Trimming comes earlier than by
-// default, to be over when memory is read, and so does the end of a topic without subscribers: otherwise clients would
-// get the last message of those that came before.
+// process, whose port is the control port. Its messages are published through NATS, by a client of it, so the
+// figures include the costs there. Heartbeats and pings are off. Trimming comes earlier than by default, to be over when
+// memory is read. A topic without subscribers ends earlier too: otherwise clients would get the last message of earlier
+// clients.
 var tickcastServer = peer{
 	name: "tickcast", language: "Go", version: thisTree, serve: serveTickcast, prepare: buildTickcast, dial: dialNATS,
-	clients: func(cfg *loadtest.FleetConfig) { cfg.Topics = []string{topic} },
+	clients: func(cfg *fleet.Config) { cfg.Topics = []string{topic} },
 }
 
-// topic is what clients subscribe to where they have to.
+// topic is the topic of clients that have to subscribe.
 const topic = "px.AAPL"
 
-// thisTree is the version of what is built from this repository.
+// thisTree is the version of servers that are built from this repository.
 func thisTree() string { return "this commit" }
 
 // buildTickcast builds the server into dir unless it is there.
@@ -63,7 +64,7 @@ func serveTickcast(_ context.Context, s site) error {
 	)
 }
 
-// natsPublisher publishes through NATS. It knows nothing of the server's clients, whose subscriptions are acknowledged.
+// natsPublisher publishes through NATS. It cannot see the server's clients, but their subscriptions are acknowledged.
 type natsPublisher struct{ nc *nats.Conn }
 
 func dialNATS(control string) (publisher, error) {

@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// wsServer is npm's ws on Node.js, in node/server.mjs: one process, and so one core whatever -cores says. Node.js has
-// threads besides for collecting garbage and compiling, whose CPU time counts. With --optimize-for-size a connection
-// takes half the memory and a message no more time: otherwise V8 keeps some 20 MiB for young objects after a rush.
+// wsServer is npm's ws on Node.js, in node/server.mjs: one process, and so one core whatever the value of -cores. Node.js has
+// more threads for collecting garbage and compiling; their CPU time counts. With --optimize-for-size a connection takes half
+// the memory, and a message no more time: otherwise V8 keeps some 20 MiB for young objects after a burst.
 var wsServer = peer{name: "ws", language: "JavaScript", version: wsVersion, prepare: findWS, serve: serveWS}
 
-// nodeDir is where server.mjs and its package are, seen from this module.
+// nodeDir is the directory of server.mjs and its package, relative to this module.
 const nodeDir = "node"
 
 // wsVersion returns the versions of both.
@@ -28,7 +28,7 @@ func wsVersion() string {
 	return fmt.Sprintf("ws %s, Node.js %s", pkg.Version, strings.TrimSpace(string(node)))
 }
 
-// findWS looks whether it can run.
+// findWS returns an error if the server cannot run here.
 func findWS(string) error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return err

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"tickcast/loadtest"
+	"tickcast/loadtest/machine"
 )
 
-// million returns the report of a run as runs are: a million connections in 60 seconds, 300 seconds of rest, three
-// messages to each of them, and a little trouble.
+// million returns the report of a typical run: a million connections in 60 seconds, 300 idle seconds, three messages to each
+// of them, and a few troubles.
 func million() *loadtest.Report {
 	const conns = 1_000_000
 	r := &loadtest.Report{
 		Command: "tickload -url ws://10.0.0.1:8080/ws -connections 1000000 -ramp 60s -idle 300s -broadcasts 3",
 		Begun:   time.Date(2026, 5, 17, 9, 30, 0, 0, time.UTC), Seconds: 401.2,
-		Machine: loadtest.Machine{CPU: "AMD EPYC 9354P", Cores: 32, Memory: 128 << 30, Kernel: "Linux 6.8.0-45", Go: "go1.26.8",
+		Machine: machine.Host{CPU: "AMD EPYC 9354P", Cores: 32, Memory: 128 << 30, Kernel: "Linux 6.8.0-45", Go: "go1.26.8",
 			Revision: "cad107c2f1390db9c04fe6", Descriptors: 1_100_000},
 		Reasons:  []string{"12 deliveries are missing", "1 connection was lost"},
 		Warnings: []string{"the load tester's busiest process used 97 % of a core: latencies may be its own"},
@@ -26,7 +27,7 @@ func million() *loadtest.Report {
 			Faults:  []loadtest.FaultCount{{Fault: "reset by peer", Count: 1}, {Fault: "connect timed out", Count: 3}}},
 		Deliveries: loadtest.Deliveries{Expected: 3 * conns, Received: 3*conns - 12, Missing: 12, Messages: 4*conns - 12, Bytes: 4 * conns * 118},
 		Latency:    loadtest.Distribution{Count: 3*conns - 12, Mean: 402.7, Min: 1.31, P50: 391.2, P90: 702.8, P99: 811.4, P999: 903.1, Max: 1204.6},
-		Troubles:   []loadtest.Trouble{{Client: 714_233, Topic: "ticks.all", Seq: 2, Count: 1, What: "missing"}},
+		Troubles:   []loadtest.Trouble{{Client: 714_233, Topic: "ticks.all", Seq: 2, Count: 1, Kind: "missing"}},
 		Topics: []loadtest.TopicCount{{Topic: "ticks.all", Subscribers: conns, Published: 3, Received: 3*conns - 12, Missing: 12},
 			{Topic: "ticks.calm", Subscribers: 400, Published: 3, Received: 1200}},
 		Cohorts: []loadtest.Cohort{{Name: "slow", Clients: 1000, Ended: 988, Note: "read nothing after the first message"},
@@ -89,7 +90,7 @@ func seconds401(conns int) (t []loadtest.Second) {
 	return t
 }
 
-// hostile returns a report whose strings attack the reader and whose figures are none.
+// hostile returns a report whose strings attack the reader and whose figures are not numbers.
 func hostile() *loadtest.Report {
 	nan, inf := math.NaN(), math.Inf(1)
 	bad := loadtest.Distribution{Count: 3, Mean: nan, Min: nan, P50: inf, P90: nan, P99: -inf, P999: nan, Max: inf,
@@ -97,13 +98,13 @@ func hostile() *loadtest.Report {
 	const attack = "<script>alert('x')</script>\"'&\x1b[2J\u202e\n"
 	return &loadtest.Report{
 		Command: attack, Begun: time.Unix(0, 0), Seconds: nan, Reasons: []string{attack}, Warnings: []string{attack},
-		Machine:     loadtest.Machine{CPU: attack, Kernel: attack, Go: attack, Revision: attack},
+		Machine:     machine.Host{CPU: attack, Kernel: attack, Go: attack, Revision: attack},
 		Connections: loadtest.Connections{URLs: []string{"javascript:" + attack}, Wanted: -1, Opened: 1, Seconds: inf, PerSecond: nan, Connect: bad, Faults: []loadtest.FaultCount{{Fault: attack, Count: 1}}},
 		Deliveries:  loadtest.Deliveries{Expected: math.MaxUint64, Received: 1},
 		Latency:     bad,
 		Broadcasts:  []loadtest.Broadcast{{Topic: attack, At: nan, Received: 1, First: nan, Last: inf}},
 		Topics:      []loadtest.TopicCount{{Topic: attack, Missing: 1}},
-		Troubles:    []loadtest.Trouble{{Topic: attack, What: attack}},
+		Troubles:    []loadtest.Trouble{{Topic: attack, Kind: attack}},
 		Cohorts:     []loadtest.Cohort{{Name: attack, Note: attack, Seconds: nan}},
 		Publisher:   loadtest.Published{URL: attack, Pace: attack, MaxLate: nan},
 		Server:      loadtest.ServerSide{Processes: 1, IdlePerConn: nan, EndPerConn: inf, CPUSeconds: nan, OpenCPU: inf, CPUPerDeliver: inf, Metrics: map[string]float64{attack: nan}},

@@ -15,22 +15,18 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// A tile is one of the figures that people ask for first.
+// A tile is one of the most important figures.
 type tile struct {
 	Value, Name string
 	Bad         bool
 }
 
-// WriteHTML writes r as one page that needs nothing else: no script, no style sheet, no picture from outside.
+// WriteHTML writes r as one page without scripts and without references to other files.
 func WriteHTML(w io.Writer, r *loadtest.Report) error {
 	latency := latencyFigure(&r.Latency)
 	var figures []figure
 	for _, f := range append([]sketch{latency}, timelineFigures(r.Timeline)...) {
-		drawn, ok, err := f.draw()
-		if err != nil {
-			return fmt.Errorf("report: plot %q: %w", f.title, err)
-		}
-		if ok {
+		if drawn, ok := f.draw(); ok {
 			figures = append(figures, drawn)
 		}
 	}
@@ -43,7 +39,7 @@ func WriteHTML(w io.Writer, r *loadtest.Report) error {
 			tables = append(tables, s)
 		}
 	}
-	var b bytes.Buffer // a page is whole or not there
+	var b bytes.Buffer // so that the output is a whole page or empty
 	err := page.Execute(&b, map[string]any{
 		"Outline": o,
 		"Tiles":   tiles(r),

@@ -13,7 +13,7 @@ import (
 	"tickcast/loadtest"
 )
 
-// html returns r's page. It has been parsed: its elements are closed, and none of them runs or loads anything.
+// html returns r's page. It has been parsed: its elements are closed, and no element runs a script or loads a file.
 func html(t *testing.T, r *loadtest.Report) string {
 	t.Helper()
 	var b strings.Builder
@@ -186,11 +186,11 @@ func TestAxesHaveFewTicks(t *testing.T) {
 			}
 			labels := 0
 			for _, k := range a.ticks(0, high) {
-				if k.Label != "" {
+				if k.label != "" {
 					labels++
 				}
-				if k.Value < 0 || k.Value > high && !a.nines {
-					t.Errorf("tick %v of an axis to %v", k.Value, high)
+				if k.value < 0 || k.value > high && !a.nines {
+					t.Errorf("tick %v of an axis to %v", k.value, high)
 				}
 			}
 			if labels < 1 || labels > maxTicks+3 {

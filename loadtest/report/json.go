@@ -8,7 +8,7 @@ import (
 	"tickcast/loadtest"
 )
 
-// WriteJSON writes r as indented JSON. Nothing is written if r holds a figure that is not a number.
+// WriteJSON writes r as indented JSON. It writes no byte if r holds a figure that is not a number.
 func WriteJSON(w io.Writer, r *loadtest.Report) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false) // URLs stay readable

@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"unicode/utf8"
 
 	"tickcast/loadtest"
 )
 
-// Live shows a run as it goes on: on a terminal a block of lines that is redrawn in place, elsewhere one line for each
-// Show. It belongs to one goroutine. What else is written to the terminal meanwhile spoils the block.
+// Live shows the progress of a run: on a terminal a block of lines that is redrawn in place, elsewhere one line for each
+// Show. It belongs to one goroutine. Other output to the terminal spoils the block.
 type Live struct {
 	// Immutable after NewLive.
 	w        io.Writer
@@ -33,19 +32,8 @@ const (
 	resetStyle = "\x1b[0m"
 )
 
-// A style is how a part of a line looks on a terminal with colours; "" is as usual.
-type style string
-
-// The styles.
-const (
-	bold  style = "\x1b[1m"
-	dim   style = "\x1b[2m"
-	red   style = "\x1b[31m"
-	green style = "\x1b[32m"
-)
-
-// NewLive returns a live view on w. width returns the terminal's width in characters, and is asked for each frame; nil
-// is 80. The view has no colours if the environment sets NO_COLOR.
+// NewLive returns a live view on w. width is called for each frame and returns the terminal's width in characters; nil
+// stands for 80. The view has no colours if the environment sets NO_COLOR.
 func NewLive(w io.Writer, terminal bool, width func() int) *Live {
 	if width == nil {
 		width = func() int { return 80 }
@@ -53,8 +41,8 @@ func NewLive(w io.Writer, terminal bool, width func() int) *Live {
 	return &Live{w: w, terminal: terminal, colours: os.Getenv("NO_COLOR") == "", width: width}
 }
 
-// Show shows p in place of what was shown before, or as a line of its own if there is no terminal. The pace is the
-// caller's: one a second is meant.
+// Show shows p in place of the last block, or as a line of its own without a terminal. The caller sets the pace, usually one
+// a second.
 func (l *Live) Show(p loadtest.Progress) {
 	if !l.terminal {
 		io.WriteString(l.w, plainLine(&p)+"\n")
@@ -77,7 +65,7 @@ func (l *Live) Show(p loadtest.Progress) {
 	l.w.Write(b.Bytes()) // in one piece, so that the terminal shows whole frames
 }
 
-// End leaves the last block where it is and gives the cursor back. A Show after it begins a new block.
+// End leaves the last block and shows the cursor again. A Show after it begins a new block.
 func (l *Live) End() {
 	if l.terminal && l.drawn != nil {
 		io.WriteString(l.w, showCursor)
@@ -85,7 +73,7 @@ func (l *Live) End() {
 	}
 }
 
-// rows returns how many rows of the terminal the block takes. It is more than its lines if the terminal has become
+// rows returns the number of rows of the block on the terminal. It is more than its lines if the terminal has become
 // narrower and wrapped them.
 func (l *Live) rows(width int) (n int) {
 	for _, w := range l.drawn {
@@ -122,14 +110,4 @@ func cut(s string, width int) string {
 		}
 	}
 	return s
-}
-
-// narrow replaces all characters but ASCII's printable ones, because others may be two columns wide.
-func narrow(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -9,6 +9,27 @@ import (
 	"tickcast/loadtest"
 )
 
+// A style is the look of a part of a line on a terminal with colours; "" is the usual one.
+type style string
+
+// The styles.
+const (
+	bold  style = "\x1b[1m"
+	dim   style = "\x1b[2m"
+	red   style = "\x1b[31m"
+	green style = "\x1b[32m"
+)
+
+// narrow replaces all characters but ASCII's printable ones, because others may be two columns wide.
+func narrow(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // A span is a part of a line in one style.
 type span struct {
 	text  string
@@ -53,7 +74,7 @@ func labelled(label string, texts ...string) []span {
 	return []span{{pad(label, titleWidth, true), dim}, {strings.Join(texts, "   "), ""}}
 }
 
-// progress returns the line with the phase, how much of the connections is open, and the time.
+// progress returns the line with the phase, the share of open connections, and the time.
 func progress(p *loadtest.Progress, width int) []span {
 	share := 0.0
 	if p.Wanted > 0 {
@@ -73,7 +94,7 @@ func progress(p *loadtest.Progress, width int) []span {
 	}
 }
 
-// orNone returns a latency, or a dash if nothing was measured.
+// orNone returns a latency, or a dash without a measurement.
 func orNone(ms float64) string {
 	if ms > 0 {
 		return millis(ms)
@@ -81,7 +102,7 @@ func orNone(ms float64) string {
 	return none
 }
 
-// errorsOf returns what has gone wrong so far.
+// errorsOf returns the errors so far.
 func errorsOf(p *loadtest.Progress) (facts []fact) {
 	for _, f := range []fact{tally("failed", p.Failed), tally("lost", p.Lost)} {
 		if f.Bad {

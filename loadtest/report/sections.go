@@ -6,7 +6,7 @@ import (
 	"tickcast/loadtest"
 )
 
-// connections is how the connections came to be open, and whether they stayed so.
+// connections is the section of the opened, kept and lost connections.
 func connections(c *loadtest.Connections) (s section) {
 	s.Title = "connections"
 	if c.Wanted == 0 && c.Opened == 0 && len(c.URLs) == 0 {
@@ -36,7 +36,7 @@ func connections(c *loadtest.Connections) (s section) {
 	return s
 }
 
-// deliveries is what came of what was expected.
+// deliveries is the section of expected and received deliveries.
 func deliveries(d *loadtest.Deliveries) (s section) {
 	s.Title = "deliveries"
 	if *d == (loadtest.Deliveries{}) {
@@ -52,7 +52,7 @@ func deliveries(d *loadtest.Deliveries) (s section) {
 	return s
 }
 
-// troubleFacts returns what went wrong with deliveries; those that did not happen as well if all.
+// troubleFacts returns the troubles of deliveries. With all it includes those whose count is 0.
 func troubleFacts(d *loadtest.Deliveries, all bool) (facts []fact) {
 	for _, f := range []fact{
 		tally("missing", d.Missing),
@@ -70,7 +70,7 @@ func troubleFacts(d *loadtest.Deliveries, all bool) (facts []fact) {
 	return facts
 }
 
-// latency is from the intended time of sending to when a probe had read the message.
+// latency is the section of latencies, from the intended time of sending until a probe had read the message.
 func latency(d *loadtest.Distribution) (s section) {
 	s.Title = "latency"
 	if r, ok := distribution("percentiles", d); ok {
@@ -80,7 +80,16 @@ func latency(d *loadtest.Distribution) (s section) {
 	return s
 }
 
-// publisher is what was sent, and whether the pace was kept.
+// ages is the section of the ages of the values that probes held while a newer one was published.
+func ages(d *loadtest.Distribution) (s section) {
+	s.Title = "age of what clients hold"
+	if r, ok := distribution("percentiles", d); ok {
+		s.Rows = append(s.Rows, r, plain("sampled", plural(d.Count, "value", "values")+" that a newer one follows"))
+	}
+	return s
+}
+
+// publisher is the section of the publisher and its pace.
 func publisher(p *loadtest.Published) (s section) {
 	s.Title = "publisher"
 	if p.URL == "" && p.Sent == 0 && p.Failed == 0 && p.Skipped == 0 {
@@ -103,7 +112,7 @@ func publisher(p *loadtest.Published) (s section) {
 	return s
 }
 
-// server is what the servers on this machine used. The run took the given seconds.
+// server is the section of the costs of servers on this machine. The run took the given seconds.
 func server(v *loadtest.ServerSide, run float64) (s section) {
 	s.Title = "server"
 	if v.Processes == 0 {
@@ -124,7 +133,7 @@ func server(v *loadtest.ServerSide, run float64) (s section) {
 	return s
 }
 
-// kernel is what the connections cost in the kernel.
+// kernel is the section of the connections' costs in the kernel.
 func kernel(k *loadtest.KernelSide) (s section) {
 	s.Title = "kernel"
 	if *k == (loadtest.KernelSide{}) {
@@ -142,7 +151,7 @@ func kernel(k *loadtest.KernelSide) (s section) {
 	return s
 }
 
-// loadTester is what the load tester itself used.
+// loadTester is the section of the load tester's own costs.
 func loadTester(c *loadtest.ClientSide) (s section) {
 	s.Title = "load tester"
 	if c.Processes == 0 && c.Workers == 0 && c.CPUSeconds == 0 {

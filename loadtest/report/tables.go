@@ -7,27 +7,8 @@ import (
 	"tickcast/loadtest"
 )
 
-// summaryRows is how many rows of a table a summary has; the page has all.
+// summaryRows bounds the rows of a table in a summary. The page has all rows.
 const summaryRows = 10
-
-// A table is lines of cells under headings.
-type table struct {
-	Columns []column
-	Lines   []line
-	More    int // lines that were left out
-}
-
-// A column is a heading; Left aligns what is text.
-type column struct {
-	Name string
-	Left bool
-}
-
-// A line is as many cells as there are columns. Bad says that something went wrong here.
-type line struct {
-	Cells []string
-	Bad   bool
-}
 
 // tabulate returns a table with a line for each item, or only for the first of them unless all. It is nil without items.
 func tabulate[T any](columns []column, items []T, all bool, lineOf func(*T) line) *table {
@@ -45,7 +26,7 @@ func tabulate[T any](columns []column, items []T, all bool, lineOf func(*T) line
 	return t
 }
 
-// broadcasts is the first messages one by one.
+// broadcasts is the table of the first messages, one by one.
 func broadcasts(b []loadtest.Broadcast, all bool) section {
 	columns := []column{{"topic", true}, {"seq", false}, {"at", false}, {"received", false}, {"expected", false},
 		{"first", false}, {"last", false}}
@@ -59,7 +40,7 @@ func broadcasts(b []loadtest.Broadcast, all bool) section {
 	})}
 }
 
-// topics is the deliveries by topic: of those with trouble, or of all.
+// topics is the table of deliveries by topic: topics with trouble, or all.
 func topics(t []loadtest.TopicCount, all bool) section {
 	trouble := func(t *loadtest.TopicCount) bool { return t.Missing > 0 || t.Doubled > 0 || t.OutOfOrder > 0 }
 	if !all {
@@ -73,15 +54,15 @@ func topics(t []loadtest.TopicCount, all bool) section {
 	})}
 }
 
-// troubles is single deliveries that went wrong.
+// troubles is the table of single failed deliveries.
 func troubles(t []loadtest.Trouble, all bool) section {
 	columns := []column{{"what", true}, {"client", false}, {"topic", true}, {"seq", false}, {"messages", false}}
 	return section{Title: "troubles", Table: tabulate(columns, t, all, func(t *loadtest.Trouble) line {
-		return line{[]string{printable(t.What), count(t.Client), printable(t.Topic), count(t.Seq), count(t.Count)}, true}
+		return line{[]string{printable(t.Kind), count(t.Client), printable(t.Topic), count(t.Seq), count(t.Count)}, true}
 	})}
 }
 
-// cohorts is the clients that behaved differently.
+// cohorts is the table of the clients that behaved differently.
 func cohorts(c []loadtest.Cohort) section {
 	columns := []column{{"cohort", true}, {"clients", false}, {"ended", false}, {"took", false}, {"note", true}}
 	return section{Title: "cohorts", Table: tabulate(columns, c, true, func(c *loadtest.Cohort) line {
@@ -93,7 +74,7 @@ func cohorts(c []loadtest.Cohort) section {
 	})}
 }
 
-// metrics is what the servers' /metrics said; only the page has them.
+// metrics is the table of the servers' /metrics. Only the page has it.
 func metrics(m map[string]float64, all bool) section {
 	if !all {
 		return section{}

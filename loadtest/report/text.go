@@ -10,7 +10,7 @@ import (
 	"tickcast/loadtest"
 )
 
-// Widths in characters of a summary and its columns. Only what cannot be wrapped is wider: a table, a command line.
+// Widths in characters of a summary and its columns. Only tables and command lines are wider, since they are not wrapped.
 const (
 	textWidth  = 110
 	titleWidth = 13
@@ -76,7 +76,7 @@ func textSection(b *bytes.Buffer, s *section) {
 	}
 }
 
-// wrap joins facts with commas into lines of at most width characters, but for facts that are longer.
+// wrap joins facts with commas into lines of at most width characters, unless a fact is longer.
 func wrap(facts []fact, width int) (lines []string) {
 	l := ""
 	for i, f := range facts {

@@ -87,7 +87,7 @@ func TestTextCutsTables(t *testing.T) {
 	r := &loadtest.Report{}
 	for i := range 25 {
 		r.Broadcasts = append(r.Broadcasts, loadtest.Broadcast{Topic: "b"})
-		r.Troubles = append(r.Troubles, loadtest.Trouble{What: "late"})
+		r.Troubles = append(r.Troubles, loadtest.Trouble{Kind: "late"})
 		r.Topics = append(r.Topics, loadtest.TopicCount{Topic: "t", Missing: uint64(i % 2)}) // 12 with trouble
 	}
 	s := text(t, r)

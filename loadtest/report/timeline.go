@@ -7,14 +7,8 @@ import (
 	"tickcast/loadtest"
 )
 
-// maxPoints is how many points a line of a timeline has at most.
+// maxPoints bounds the points of a line of a timeline.
 const maxPoints = 600
-
-// A phase is a part of a run, in seconds since its begin.
-type phase struct {
-	name     string
-	from, to float64
-}
 
 // phasesOf returns the phases of a timeline in their order.
 func phasesOf(t []loadtest.Second) (phases []phase) {
@@ -46,10 +40,10 @@ func phaseCaption(phases []phase) string {
 	return strings.Join(words, ", ")
 }
 
-// A merge makes one value of those of adjacent seconds. It gets one value at least, and none that is not a number.
+// A merge combines the values of adjacent seconds into one. There is at least one value, and all are numbers.
 type merge func(values []float64) float64
 
-// The merges: for rates, for peaks, and for what is as it is at the end.
+// The merges for rates, for peaks, and for states.
 var (
 	mean merge = func(v []float64) (m float64) {
 		for _, x := range v {
@@ -67,7 +61,7 @@ var (
 	last merge = func(v []float64) float64 { return v[len(v)-1] }
 )
 
-// timeLine returns one figure of a timeline as at most maxPoints points. Where of reports NaN there is a gap.
+// timeLine returns one figure of a timeline as at most maxPoints points. NaN makes a gap.
 func timeLine(t []loadtest.Second, m merge, of func(*loadtest.Second) float64) []point {
 	stride := (len(t) + maxPoints - 1) / maxPoints
 	var points []point
@@ -88,7 +82,7 @@ func timeLine(t []loadtest.Second, m merge, of func(*loadtest.Second) float64) [
 	return points
 }
 
-// positive returns v, or NaN where v means that there was nothing to measure.
+// positive returns v, or NaN where v stands for the lack of a measurement.
 func positive(v float64) float64 {
 	if v > 0 {
 		return v
@@ -103,7 +97,7 @@ func latencyFigure(d *loadtest.Distribution) sketch {
 		if !finite(p.Percent) || !finite(p.Millis) || p.Percent < 0 || p.Millis < 0 {
 			continue
 		}
-		// The maximum would be infinitely far to the right: it stands where the last of Count deliveries does.
+		// The maximum would be infinitely far to the right. It stands at the place of the last of Count deliveries.
 		outside := max(1-p.Percent/100, 1/float64(max(d.Count, 2)))
 		s.points = append(s.points, point{-math.Log10(outside), p.Millis})
 	}

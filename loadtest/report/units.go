@@ -126,7 +126,7 @@ func percent(share float64) string {
 	return digits(p) + " %"
 }
 
-// plural returns a count and what is counted.
+// plural returns a count with its noun.
 func plural[T ~int | ~int64 | ~uint32 | ~uint64](n T, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -134,7 +134,7 @@ func plural[T ~int | ~int64 | ~uint32 | ~uint64](n T, one, many string) string {
 	return count(n) + " " + many
 }
 
-// printable returns s without what could steer a terminal.
+// printable returns s without control characters of a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -182,4 +182,13 @@ func sizeTick(b float64) string {
 		}
 	}
 	return none
+}
+
+// binaryUnit returns the unit of high bytes.
+func binaryUnit(high float64) float64 {
+	unit := 1.0
+	for i := 1; i < len(byteUnits) && high/unit >= 1024; i++ {
+		unit *= 1024
+	}
+	return unit
 }

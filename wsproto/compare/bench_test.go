@@ -16,9 +16,9 @@ import (
 	"tickcast/wsproto"
 )
 
-// All of these do the same work: from the bytes of a connection to a message that was checked (mask, UTF-8, size), from a
-// payload to the bytes given to a connection, from a request to the response. Each library is used in the way that costs it
-// least. A read brings one frame, as it mostly does.
+// All libraries do the same work: from the bytes of a connection to a checked message (mask, UTF-8, size), from a payload to
+// the bytes for a connection, from a request to the response. Each library is used in its cheapest way. A read returns one
+// frame, the usual case.
 
 var (
 	payload128 = bytes.Repeat([]byte("0123456789abcdef"), 8)
@@ -53,7 +53,7 @@ func BenchmarkParse128(b *testing.B) {
 		}
 		complete(b, got)
 	})
-	b.Run("lib=gobwas", func(b *testing.B) { // frame by frame, without what its wsutil allocates
+	b.Run("lib=gobwas", func(b *testing.B) { // frame by frame, without the allocations of wsutil
 		t := &tape{piece: masked128, times: b.N}
 		r := bufio.NewReaderSize(t, 4096)
 		buf := make([]byte, maxMessage)
@@ -89,7 +89,7 @@ func BenchmarkParse128(b *testing.B) {
 			if err != nil {
 				break
 			}
-			if n, err := io.ReadFull(&r, buf[:h.Length]); err != nil || n != len(payload128) { // it has judged the text by then
+			if n, err := io.ReadFull(&r, buf[:h.Length]); err != nil || n != len(payload128) { // the text is checked by then
 				b.Fatal(n, err)
 			}
 			got++
@@ -114,7 +114,7 @@ func BenchmarkParse128(b *testing.B) {
 				k, err = m.Read(buf[n:])
 				n += k
 			}
-			if op == websocket.TextMessage && utf8.Valid(buf[:n]) && n == len(payload128) { // it leaves UTF-8 to the caller
+			if op == websocket.TextMessage && utf8.Valid(buf[:n]) && n == len(payload128) { // the library leaves UTF-8 to its caller
 				got++
 			}
 		}
@@ -155,7 +155,7 @@ func BenchmarkAppend128(b *testing.B) {
 	})
 	b.Run("lib=gobwas", func(b *testing.B) {
 		t := new(tape)
-		buf := new(bytes.Buffer) // else it writes header and payload apart
+		buf := new(bytes.Buffer) // otherwise header and payload take two writes
 		measure(b)
 		for range b.N {
 			buf.Reset()
@@ -192,8 +192,8 @@ func BenchmarkAppend128(b *testing.B) {
 	})
 }
 
-// BenchmarkHandshake reads a request and writes the response that accepts it. The requests are Chrome's, once with all of it
-// taken up (subprotocol, compression), once with nothing of it, and the shortest that there is.
+// BenchmarkHandshake reads a request and writes the response that accepts it. The requests are Chrome's, once with its
+// subprotocol and compression accepted and once without both, and the shortest valid one.
 func BenchmarkHandshake(b *testing.B) {
 	for _, row := range []struct {
 		name, request         string
@@ -285,12 +285,12 @@ func complete(b *testing.B, got int) {
 
 func written(b *testing.B, n int) {
 	b.Helper()
-	if frame := 4 + len(payload128); n != frame*b.N { // 128 is too long for a length of one byte
+	if frame := 4 + len(payload128); n != frame*b.N { // 128 does not fit into a length of one byte
 		b.Fatalf("%d bytes were written, want %d", n, frame*b.N)
 	}
 }
 
-// answered checks that t got as many responses as it made requests, each of a plausible length.
+// answered checks that t got one response of a plausible length for each request.
 func answered(b *testing.B, t *tape, compression bool) {
 	b.Helper()
 	least, most := len("HTTP/1.1 101 Switching Protocols\r\n"), 192

@@ -15,9 +15,8 @@ import (
 	"tickcast/wsproto"
 )
 
-// A verdict is what a decoder makes of a stream: the messages that it handed out, and whether it then refused it, or waits
-// for more.
-type verdict struct {
+// An outcome is a decoder's result for a stream: its messages, and whether it refused the stream or waits for more.
+type outcome struct {
 	messages []string
 	refused  bool
 }
@@ -25,8 +24,8 @@ type verdict struct {
 func describe(op byte, payload []byte) string { return fmt.Sprintf("%d %q", op, payload) }
 
 // byWsproto decodes a client's stream.
-func byWsproto(stream []byte) (v verdict, err error) {
-	b := bytes.Clone(stream) // it is unmasked in place
+func byWsproto(stream []byte) (v outcome, err error) {
+	b := bytes.Clone(stream) // Next unmasks in place
 	cfg := &wsproto.Config{MaxMessage: maxMessage}
 	for d := new(wsproto.Decoder); len(b) > 0; {
 		m, n, err := d.Next(cfg, b)
@@ -39,7 +38,7 @@ func byWsproto(stream []byte) (v verdict, err error) {
 		case wsproto.OpContinuation:
 		case wsproto.OpClose:
 			v.messages = append(v.messages, fmt.Sprintf("8 %d %q", m.Code, m.Payload))
-			return v, nil // what follows is to be ignored
+			return v, nil // later input is to be ignored
 		default:
 			v.messages = append(v.messages, describe(byte(m.Op), m.Payload))
 		}
@@ -47,8 +46,8 @@ func byWsproto(stream []byte) (v verdict, err error) {
 	return v, nil
 }
 
-// byGobwas decodes a client's stream as a careful user of gobwas/ws would, with all its checks switched on.
-func byGobwas(stream []byte) (v verdict, err error) {
+// byGobwas decodes a client's stream in the way of a careful user of gobwas/ws, with all checks of the library enabled.
+func byGobwas(stream []byte) (v outcome, err error) {
 	r := wsutil.Reader{
 		Source: bytes.NewReader(stream), State: ws.StateServerSide, CheckUTF8: true, MaxFrameSize: maxMessage,
 		OnIntermediate: func(h ws.Header, src io.Reader) error { return v.control(h, src) },
@@ -91,8 +90,8 @@ var (
 	errUnfinished = errors.New("the stream ends inside a control frame") // io.EOF would end the message around it
 )
 
-// control takes in a control frame.
-func (v *verdict) control(h ws.Header, src io.Reader) error {
+// control reads a control frame.
+func (v *outcome) control(h ws.Header, src io.Reader) error {
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(src, payload); err != nil {
 		return errUnfinished
@@ -114,7 +113,7 @@ func (v *verdict) control(h ws.Header, src io.Reader) error {
 	return errClosed
 }
 
-// frame is a frame of a client.
+// frame returns a frame of a client.
 func frame(fin bool, op wsproto.Opcode, payload string) []byte {
 	key := [4]byte{1, 2, 3, 4}
 	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, Op: op, Masked: true, Key: key, Length: int64(len(payload))})
@@ -123,27 +122,27 @@ func frame(fin bool, op wsproto.Opcode, payload string) []byte {
 	return b
 }
 
-// The differences that there are, each with the sentence of the RFC that decides it.
+// All known differences, each with the sentence of the RFC that decides it.
 var differences = []struct {
 	rfc     string
 	example []byte
-	is      func(stream []byte, ours, theirs verdict, ourErr error) bool
+	is      func(stream []byte, ours, theirs outcome, ourErr error) bool
 }{
 	{
 		`RFC 6455 section 5.2: "Note that in all cases, the minimal number of bytes MUST be used to encode the length".
-		gobwas/ws takes longer ones, also of control frames, which with the minimal number have none.`,
+		gobwas/ws accepts longer forms, also in control frames, whose minimal length never needs one.`,
 		[]byte{0x82, 0xFE, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 0},
-		func(_ []byte, ours, theirs verdict, ourErr error) bool {
+		func(_ []byte, ours, theirs outcome, ourErr error) bool {
 			return (errors.Is(ourErr, wsproto.ErrNonMinimalLength) || errors.Is(ourErr, wsproto.ErrControlTooLong)) &&
 				begins(theirs.messages, ours.messages)
 		},
 	},
 	{
 		`RFC 6455 section 7.4.2: "Status codes in the range 1000-2999 are reserved for definition by this protocol, its future
-		revisions, and extensions specified in a permanent and readily available public specification." The registry has
-		1012, 1013 and 1014 by now. gobwas/ws refuses those that the RFC itself does not define.`,
+		revisions, and extensions specified in a permanent and readily available public specification." The registry now has
+		1012, 1013 and 1014. gobwas/ws refuses those that the RFC itself does not define.`,
 		frame(true, wsproto.OpClose, "\x03\xf6"),
-		func(_ []byte, ours, theirs verdict, _ error) bool {
+		func(_ []byte, ours, theirs outcome, _ error) bool {
 			last := len(ours.messages) - 1
 			return theirs.refused && last >= 0 && slices.Equal(ours.messages[:last], theirs.messages) &&
 				slices.ContainsFunc([]string{"8 1012 ", "8 1013 ", "8 1014 "}, func(p string) bool {
@@ -152,10 +151,10 @@ var differences = []struct {
 		},
 	},
 	{
-		`RFC 6455 section 7.4.2 ends with "Status codes in the range 4000-4999 are reserved for private use": there are none above.
-		gobwas/ws takes them.`,
+		`RFC 6455 section 7.4.2 ends with "Status codes in the range 4000-4999 are reserved for private use": it defines none above.
+		gobwas/ws accepts those above.`,
 		frame(true, wsproto.OpClose, "\x13\x88"),
-		func(_ []byte, ours, theirs verdict, ourErr error) bool {
+		func(_ []byte, ours, theirs outcome, ourErr error) bool {
 			last := len(theirs.messages) - 1
 			if !errors.Is(ourErr, wsproto.ErrCloseCode) || last < 0 || !slices.Equal(ours.messages, theirs.messages[:last]) {
 				return false
@@ -166,11 +165,11 @@ var differences = []struct {
 		},
 	},
 	{
-		`RFC 6455 section 8.1 (and 5.1, 5.2, 5.5 in other words): an endpoint that finds a stream to break a rule "MUST _Fail
+		`RFC 6455 section 8.1 (and 5.1, 5.2, 5.5 in other words): an endpoint whose peer breaks a rule "MUST _Fail
 		the WebSocket Connection_". It does not say when. gobwas/ws waits for the end of the header; the same stream with more
-		bytes behind it is refused.`,
+		bytes after it is refused.`,
 		[]byte{0x83}, // a reserved opcode
-		func(stream []byte, ours, theirs verdict, ourErr error) bool {
+		func(stream []byte, ours, theirs outcome, ourErr error) bool {
 			if ourErr == nil || theirs.refused || !slices.Equal(ours.messages, theirs.messages) {
 				return false
 			}
@@ -180,7 +179,7 @@ var differences = []struct {
 	},
 }
 
-// Each difference that is listed is there.
+// Each difference of the list exists.
 func TestDifferences(t *testing.T) {
 	for i, d := range differences {
 		ours, ourErr := byWsproto(d.example)
@@ -201,7 +200,7 @@ func begins(all, first []string) bool {
 	return len(all) >= len(first) && slices.Equal(all[:len(first)], first)
 }
 
-// FuzzDifferential: gobwas/ws has the same verdict on every stream.
+// FuzzDifferential checks that gobwas/ws has the same outcome for every stream, except for the known differences.
 func FuzzDifferential(f *testing.F) {
 	for _, d := range differences {
 		f.Add(d.example)

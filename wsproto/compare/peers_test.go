@@ -10,7 +10,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// chromeRequest is what Chrome sends for new WebSocket("ws://localhost:8080/stream?topics=px.AAPL", ["tickcast.v1.json"]).
+// chromeRequest is the request of Chrome for new WebSocket("ws://localhost:8080/stream?topics=px.AAPL", ["tickcast.v1.json"]).
 const chromeRequest = "GET /stream?topics=px.AAPL HTTP/1.1\r\n" +
 	"Host: localhost:8080\r\n" +
 	"Connection: Upgrade\r\n" +
@@ -28,7 +28,7 @@ const chromeRequest = "GET /stream?topics=px.AAPL HTTP/1.1\r\n" +
 	"Sec-WebSocket-Protocol: tickcast.v1.json\r\n" +
 	"\r\n"
 
-// shortRequest has what RFC 6455 asks for and nothing more.
+// shortRequest has only the fields that RFC 6455 requires.
 const shortRequest = "GET /stream HTTP/1.1\r\n" +
 	"Host: localhost:8080\r\n" +
 	"Upgrade: websocket\r\n" +
@@ -39,7 +39,7 @@ const shortRequest = "GET /stream HTTP/1.1\r\n" +
 
 const subprotocol = "tickcast.v1.json"
 
-// hijacker gives a handler of net/http its connection.
+// hijacker passes a connection to a handler of net/http.
 type hijacker struct {
 	http.ResponseWriter
 	conn net.Conn
@@ -53,7 +53,7 @@ func (h hijacker) WriteHeader(int)                              {}
 func gorillaUpgrader(protocol, compression bool) *websocket.Upgrader {
 	u := &websocket.Upgrader{
 		EnableCompression: compression,
-		CheckOrigin:       func(*http.Request) bool { return true }, // the others do not look at it
+		CheckOrigin:       func(*http.Request) bool { return true }, // the other libraries do not check it
 	}
 	if protocol {
 		u.Subprotocols = []string{subprotocol}
@@ -61,7 +61,7 @@ func gorillaUpgrader(protocol, compression bool) *websocket.Upgrader {
 	return u
 }
 
-// gorillaConn upgrades t, whose reader r has the request next.
+// gorillaConn upgrades t. The next bytes of its reader r are the request.
 func gorillaConn(tb testing.TB, u *websocket.Upgrader, t *tape, r *bufio.Reader, w *bufio.Writer) *websocket.Conn {
 	request, err := http.ReadRequest(r)
 	if err != nil {
@@ -74,7 +74,7 @@ func gorillaConn(tb testing.TB, u *websocket.Upgrader, t *tape, r *bufio.Reader,
 	return c
 }
 
-// gwsUpgrader checks text, as the others are told to.
+// gwsUpgrader returns an upgrader whose connections check text, as those of the other libraries do.
 func gwsUpgrader(handler gws.Event, protocol, compression bool) *gws.Upgrader {
 	o := &gws.ServerOption{
 		CheckUtf8Enabled: true, ReadMaxPayloadSize: maxMessage, WriteMaxPayloadSize: maxMessage,
@@ -86,7 +86,7 @@ func gwsUpgrader(handler gws.Event, protocol, compression bool) *gws.Upgrader {
 	return gws.NewUpgrader(handler, o)
 }
 
-// gwsConn upgrades t, whose reader r has the request next.
+// gwsConn upgrades t. The next bytes of its reader r are the request.
 func gwsConn(tb testing.TB, u *gws.Upgrader, t *tape, r *bufio.Reader) *gws.Conn {
 	request, err := http.ReadRequest(r)
 	if err != nil {
@@ -99,7 +99,7 @@ func gwsConn(tb testing.TB, u *gws.Upgrader, t *tape, r *bufio.Reader) *gws.Conn
 	return c
 }
 
-// recorded returns a tape that says the request and then piece n times, and a reader of it that has the request.
+// recorded returns a tape that plays the request and then piece n times, and a reader of it.
 func recorded(piece []byte, n int) (*tape, *bufio.Reader) {
 	t := &tape{piece: piece, times: n, rest: []byte(chromeRequest)}
 	return t, bufio.NewReaderSize(t, 4096)

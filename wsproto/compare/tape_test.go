@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A tape is a connection whose peer has recorded what it says: the same piece again with each Read, so many times, and
-// then the end. What is written to it is counted.
+// A tape is a connection that plays recorded input: one piece for each Read, a number of times, and then the end. It counts
+// the bytes that are written to it.
 type tape struct {
 	piece   []byte
 	times   int
-	rest    []byte // of the piece that is being read
+	rest    []byte // unread bytes of the current piece
 	written int
 }
 

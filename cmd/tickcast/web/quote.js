@@ -1,18 +1,18 @@
-// What a payload says, and how it is written.
+// The numbers of a payload, and their format.
 
-const MAX_TEXT = 120; // characters of a payload that is no quote
+const MAX_TEXT = 120; // characters shown of a payload that is not a quote
 
-// The numbers of a quote; null where there is none.
+// A quote without numbers; null is a missing one.
 export const NO_QUOTE = { last: null, bid: null, ask: null, open: null, size: null, text: null };
 
-// A topic's name and, if that leaves something unsaid, the topic.
+// A topic's short name, and the topic if the name differs from it.
 export function nameOf(topic) {
   const [, base, quote] = /^px\.FX\.([A-Z]{3})([A-Z]{3})$/.exec(topic) ?? [];
   if (base) return [`${base}/${quote}`, topic];
   return topic.startsWith("px.") ? [topic.slice(3), topic] : [topic, ""];
 }
 
-// A quote has numbers; anything else is shown as text in place of the last price.
+// A quote has numbers; any other payload is shown as text in place of the last price.
 export function readPayload(d) {
   if (typeof d === "number") return { ...NO_QUOTE, last: d };
   if (d !== null && typeof d === "object") {
@@ -28,12 +28,12 @@ const formats = Array.from({ length: 9 }, (_, digits) =>
   new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
 );
 
-// A number as text with so many decimals; null stays null.
+// A number as text with so many decimals; null remains null.
 export function price(v, decimals) {
   return v === null ? null : formats[decimals].format(v);
 }
 
-// How many decimals it takes to write a number.
+// The number of decimals that a number needs.
 export function decimalsOf(v) {
   if (v === null) return 0;
   const text = String(v);
@@ -41,7 +41,7 @@ export function decimalsOf(v) {
   return point < 0 ? 0 : Math.min(text.length - point - 1, formats.length - 1);
 }
 
-// A change in percent.
+// A change in percent, with its sign.
 export function signed(percent) {
   const text = Math.abs(percent).toFixed(2);
   const sign = text === "0.00" ? "" : percent > 0 ? "+" : "−";

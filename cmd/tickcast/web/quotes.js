@@ -1,16 +1,18 @@
-// The table: in the order chosen, a row for each topic, and for each pattern a heading and a row for
+// The table, in the chosen order: a row for each topic; for each pattern a heading, and a row for
 // each topic that it brings.
 //
-// Messages only change a row's numbers; paint puts those that changed on the screen, a few times a
-// second. So the work on the screen is bounded by the rows that can be seen, not by the messages.
-// Rows are grids of fixed size (style.css), so the browser skips those that cannot be seen.
+// Messages only change a row's numbers; paint puts changed rows on the screen, a few times a second.
+// So the work on the screen is bounded by the visible rows, not by the messages. Rows are grids of
+// fixed size (style.css), so the browser skips invisible ones.
 
 import { NO_QUOTE, decimalsOf, nameOf, price, readPayload, signed } from "./quote.js";
 import { Series, drawSparkline } from "./sparkline.js";
-import { covers, isPattern } from "./topics.js";
+import { covers } from "./tickcast.js";
+
+const isPattern = (topic) => /(^|\.)[*>](\.|$)/.test(topic);
 
 const MAX_ROWS = 600; // patterns may bring thousands of topics
-const FRAME = 80; // ms between two paints: nobody reads numbers that change more often
+const FRAME = 80; // ms between two paints: numbers that change more often cannot be read
 const FLASH = 480; // ms that a changed price is lit, fading in steps; an animation would paint every frame
 const FLASH_STEPS = 3;
 const FLASH_PAUSE = 1_000; // ms until the same price is lit again: a busy row pulses and does not glare
@@ -18,7 +20,7 @@ const FLASH_PAUSE = 1_000; // ms until the same price is lit again: a busy row p
 export class Quotes {
   #table;
   #rows = new Map(); // topic -> row
-  #entries = new Map(); // topic or pattern, as chosen -> {body, count, topics}
+  #entries = new Map(); // chosen topic or pattern -> {body, count, topics}
   #stale = [];
   #onremove;
   #onfull;
@@ -26,7 +28,7 @@ export class Quotes {
 
   #dirty = new Set();
   #lit = new Set(); // rows that flash
-  #frame = 0; // the timer of the next paint; 0 if none is due
+  #frame = 0; // the timer of the next paint; 0 without one
   #paintedAt = 0;
   #visible; // IntersectionObserver of the charts
   #colors = {};
@@ -44,12 +46,12 @@ export class Quotes {
     this.#restyle();
   }
 
-  // How many topics are shown.
+  // The number of topics shown.
   get size() {
     return this.#rows.size;
   }
 
-  // Shows these topics and patterns, in this order, keeping what is there already.
+  // Shows these topics and patterns, in this order, and keeps the rows that exist already.
   show(chosen) {
     this.#full = false;
     for (const [name, entry] of this.#entries) {
@@ -66,8 +68,8 @@ export class Quotes {
     }
   }
 
-  // Takes a data message that came at the given time (performance.now()). False if nobody has chosen
-  // its topic (any more).
+  // Applies a data message that came at the given time (performance.now()). False if its topic is not
+  // chosen (any more).
   update({ t: topic, d: payload }, now) {
     const row = this.#rows.get(topic) ?? this.#adopt(topic);
     if (!row) return false;
@@ -83,7 +85,7 @@ export class Quotes {
     return true;
   }
 
-  // Says in place of a topic's data why there is none.
+  // Shows a note in place of a topic's data: the reason of the refusal.
   refuse(name, note) {
     const row = this.#rows.get(name);
     const entry = this.#entries.get(name);
@@ -95,7 +97,7 @@ export class Quotes {
     }
   }
 
-  // Marks the rows whose topics these patterns take in as no longer up to date.
+  // Marks the rows of topics that these patterns cover as stale, and only those.
   setStale(patterns) {
     this.#stale = patterns;
     for (const row of this.#rows.values()) this.#markStale(row);
@@ -107,8 +109,7 @@ export class Quotes {
 
   // ---- entries and rows
 
-  // Makes the entry for a topic, which is its row, or for a pattern, which is a heading that rows will
-  // follow.
+  // Makes an entry: for a topic its row, for a pattern a heading under which rows will follow.
   #enter(name) {
     let entry;
     if (isPattern(name)) {
@@ -122,14 +123,14 @@ export class Quotes {
       const body = document.createElement("tbody");
       body.setAttribute("role", "rowgroup");
       entry = { body, count: null, topics: new Set() };
-      if (this.#rows.has(name)) this.#drop(name); // a pattern has brought it before
+      if (this.#rows.has(name)) this.#drop(name); // a pattern brought it earlier
       this.#add(name, entry);
     }
     this.#entries.set(name, entry);
     return entry;
   }
 
-  // Makes a row for a topic that a pattern has brought; null if none has.
+  // Makes a row for a topic that a chosen pattern covers; null without one, or if the table is full.
   #adopt(topic) {
     for (const [name, entry] of this.#entries) {
       if (!entry.count || !covers(name, topic)) continue;
@@ -160,7 +161,7 @@ export class Quotes {
       box: null, // the canvas's size, while it is on the screen
       series: new Series(),
       quote: NO_QUOTE,
-      note: null, // why there is no quote
+      note: null, // reason why there is no quote
       decimals: 0,
       flash: { direction: "", until: 0, again: 0 },
     };
@@ -192,7 +193,7 @@ export class Quotes {
     count.textContent = n === 0 ? "no topics yet" : n === 1 ? "1 topic" : `${n} topics`;
   }
 
-  // Removes a button's entry and leaves the keyboard where it was.
+  // Removes a button's entry and keeps the keyboard focus near it.
   #clicked(button) {
     if (!button) return;
     const buttons = [...this.#table.querySelectorAll(".remove")];
@@ -260,7 +261,7 @@ export class Quotes {
     this.#lit.add(row);
   }
 
-  // Charts are drawn only where they can be seen.
+  // Notes which charts are visible; only those are drawn.
   #seen(entries) {
     for (const { target, isIntersecting, boundingClientRect: box } of entries) {
       const { row } = target;
@@ -284,10 +285,11 @@ export class Quotes {
   }
 }
 
-// Changes an element's text without making a new node for it.
+// Changes an element's text, without a new node where its length stays.
 function setText(element, text) {
   const node = element.firstChild;
-  if (node === null) element.textContent = text;
+  // A text that grows to the left would count as one that moves; a new one does not.
+  if (node === null || node.data.length !== text.length) element.textContent = text;
   else if (node.data !== text) node.data = text;
 }
 

@@ -3,14 +3,14 @@
 const POINTS = 120;
 const SPACING = 500; // ms between two points, so that a busy symbol and a quiet one show the same minute
 
-// The recent past of one number.
+// The recent values of one number.
 export class Series {
   #values = new Float64Array(POINTS);
   #next = 0;
-  #startedAt = -Infinity; // of the newest point
+  #startedAt = -Infinity; // time of the newest point
   length = 0;
 
-  // Takes the number's new value. Values that follow each other closely share a point.
+  // Adds the number's new value. Values that follow each other closely share a point.
   push(now, value) {
     if (now - this.#startedAt < SPACING) {
       this.#values[(this.#next - 1 + POINTS) % POINTS] = value;
@@ -27,7 +27,7 @@ export class Series {
     return this.#values[(this.#next - this.length + i + POINTS) % POINTS];
   }
 
-  // Where it has gone from its first point to its last: "up", "down" or "flat".
+  // The direction from the first point to the last: "up", "down" or "flat".
   get direction() {
     const way = this.length > 0 ? this.at(this.length - 1) - this.at(0) : 0;
     return way > 0 ? "up" : way < 0 ? "down" : "flat";

@@ -1,16 +1,16 @@
-// What the header shows. All times in milliseconds.
+// The figures of the header. All times in milliseconds.
 
-// The nearest-rank percentile of sorted numbers: the smallest that p percent are not above.
+// The nearest-rank percentile: the smallest of the sorted numbers with p percent of them at or below it.
 export function percentile(sorted, p) {
   return sorted[Math.max(0, Math.ceil((p / 100) * sorted.length) - 1)];
 }
 
-// The latencies of the last few seconds, as many as have room.
+// The latencies of the last few seconds, up to a capacity.
 export class LatencyWindow {
   #span;
   #at;
   #value;
-  #next = 0; // where the next one goes; the oldest follow
+  #next = 0; // index of the next value; when full, also of the oldest
   #count = 0;
 
   constructor({ span = 5_000, capacity = 4_096 } = {}) {
@@ -26,7 +26,7 @@ export class LatencyWindow {
     this.#count = Math.min(this.#count + 1, this.#at.length);
   }
 
-  // {p50, p99, count}, or null if there is nothing.
+  // {p50, p99, count}, or null without latencies.
   summary(now) {
     const capacity = this.#at.length;
     const oldest = () => (this.#next - this.#count + capacity) % capacity;
@@ -45,10 +45,10 @@ export class LatencyWindow {
 
 const SLOT = 250;
 
-// Events a second over the last two.
+// Events per second, over the last two seconds.
 export class Meter {
-  #slots = new Float64Array(9); // the newest is still filling
-  #slot = 0; // number of the newest since time 0
+  #slots = new Float64Array(9); // events per slot; the newest is incomplete
+  #slot = 0; // number of the newest slot since time 0
 
   add(now) {
     this.#advance(now);

@@ -1,5 +1,5 @@
-// Which topics the page shows: read from the address (#AAPL,FX.*), else from the last visit, else a
-// default; written back to both whenever it changes, so that an address can be handed on.
+// The topics that the page shows: read from the address (#AAPL,FX.*), else from the last visit, else
+// a default. Each change is written back to both, so that an address can be passed on.
 
 export const DEFAULT_TOPICS = [
   "px.NVDA", "px.AAPL", "px.TSLA", "px.MSFT", "px.AMZN", "px.META", "px.GOOGL", "px.NFLX",
@@ -16,7 +16,7 @@ const CURRENCIES = new Set(
 
 export class Watchlist {
   topics; // patterns among them, in the order shown
-  isDefault = false; // nobody has chosen yet
+  isDefault = false; // neither an address nor an earlier visit chose
   #storage;
 
   // storage is localStorage, or null where there is none.
@@ -27,14 +27,14 @@ export class Watchlist {
     this.topics = chosen ?? [...DEFAULT_TOPICS];
   }
 
-  // Shows other topics from now on.
+  // Replaces the topics, and stores them.
   replace(topics) {
     this.topics = topics.slice(0, MAX_ENTRIES);
     this.isDefault = false;
     try {
       this.#storage?.setItem(STORAGE_KEY, JSON.stringify(this.topics));
     } catch {
-      // Full or forbidden: the address still has it.
+      // Full or forbidden: the address still holds the topics.
     }
   }
 
@@ -42,7 +42,7 @@ export class Watchlist {
     return this.topics.length >= MAX_ENTRIES;
   }
 
-  // The address's part after the page, with its #.
+  // The fragment of the page's address, with its #.
   get hash() {
     return "#" + this.topics.map((topic) => encodeURIComponent(shorten(topic))).join(",");
   }
@@ -55,7 +55,7 @@ export class Watchlist {
       try {
         text = decodeURIComponent(part);
       } catch {
-        // Not encoded; take it as it is.
+        // Not percent-encoded; used as it is.
       }
       const topic = text === "" ? null : toTopic(text);
       if (topic !== null && !topics.includes(topic)) topics.push(topic);
@@ -74,7 +74,7 @@ export class Watchlist {
   }
 }
 
-// Reads what somebody has typed: symbols, topics or patterns with spaces or commas between them.
+// Parses the input of the form: symbols, topics or patterns with spaces or commas between them.
 // refused holds those that cannot be a topic.
 export function parseTopics(text) {
   const topics = new Set();
@@ -88,8 +88,8 @@ export function parseTopics(text) {
   return { topics: [...topics], refused };
 }
 
-// AAPL means px.AAPL, EURUSD and FX.EURUSD mean px.FX.EURUSD; whatever else has a point in it is a
-// topic already. null if it cannot be one.
+// AAPL means px.AAPL; EURUSD and FX.EURUSD mean px.FX.EURUSD. Other text with a dot is a topic
+// already. null for text that cannot be a topic.
 function toTopic(text) {
   const upper = text.toUpperCase();
   let topic = text;
@@ -102,7 +102,7 @@ function toTopic(text) {
   return isTopic(topic) ? topic : null;
 }
 
-// The shortest that toTopic reads as the same topic.
+// The shortest text that toTopic turns into the same topic.
 function shorten(topic) {
   const short = topic.replace(/^px\./, "");
   return toTopic(short) === topic ? short : topic;

@@ -1,6 +1,6 @@
-// A broadcast server on ws. The frame is built once, by the function that ws exports for it, and written to each socket
-// as one buffer: client.send() would build it anew and write its two parts apart. Without compression, which ws does not
-// have by default, that is all that send() does for a message.
+// A broadcast server on ws. The frame is built once, by the function that ws exports for it, and written to each socket as
+// one buffer: client.send() would build it again and write its two parts separately. Without compression, which is the
+// default of ws, send() does no more than that for a message.
 import { createServer } from 'node:http';
 import { WebSocketServer, Sender } from 'ws';
 
@@ -11,7 +11,7 @@ const [listen, control] = process.argv.slice(2).map((addr) => {
 
 const http = createServer();
 const wss = new WebSocketServer({ server: http, perMessageDeflate: false, skipUTF8Validation: true });
-wss.on('connection', (client) => client.on('error', () => {})); // 'close' follows, and wss forgets it
+wss.on('connection', (client) => client.on('error', () => {})); // 'close' follows, and wss removes the client
 http.listen({ ...listen, backlog: 4096 });
 
 function broadcast(message) {
@@ -21,7 +21,7 @@ function broadcast(message) {
   }
 }
 
-// The control port, as peer.go has it.
+// The control port, as described in peer.go.
 createServer((request, response) => {
   if (request.url === '/trim') {
     globalThis.gc();

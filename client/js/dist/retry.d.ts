@@ -1,0 +1,13 @@
+/** "Full jitter": a random wait up to a limit that doubles, so that clients that were cut off together do not come back
+ *  together. `attempt` counts from 0. */
+export declare function backoff(attempt: number, hidden?: boolean): number;
+/** A moment from now, within the window that a server wishes. */
+export declare function wish(min: number, max?: number): number;
+/** The wish of a server that closed with a code and no word before. */
+export declare function leaving(code: number): number | undefined;
+/** No WebSocket on this platform. */
+export declare const NO_WEBSOCKET = 501;
+/** Close code: nothing was subscribed in time. The next subscription connects again. */
+export declare const IDLE = 4001;
+/** Whether a close code or HTTP status forbids a client to come back by itself. */
+export declare function isFinal(code: number): boolean;

@@ -1,0 +1,35 @@
+// Whether and when a client comes back. All times in milliseconds.
+
+const MIN = 500;
+const FIRST = 2_000; // upper end of the first wait: the clients of a server that died come back spread over it
+const MAX = 20_000;
+const LEAVING = 1_000; // and up to 15 times as long, for a server that goes away without a wish of its own
+const WISH_MAX = 600_000; // bounds the wish of a server
+const HIDDEN = 15_000; // hidden tabs wait at least as long, and up to as long again
+
+/** "Full jitter": a random wait up to a limit that doubles, so that clients that were cut off together do not come back
+ *  together. `attempt` counts from 0. */
+export function backoff(attempt: number, hidden = false): number {
+  return Math.max(wish(MIN, Math.min(MAX, FIRST * 2 ** attempt)), hidden ? wish(HIDDEN, 2 * HIDDEN) : 0);
+}
+
+/** A moment from now, within the window that a server wishes. */
+export function wish(min: number, max = min * 1.5): number {
+  return Math.min(min + Math.random() * (max - min), WISH_MAX);
+}
+
+/** The wish of a server that closed with a code and no word before. */
+export function leaving(code: number): number | undefined {
+  return [1001, 1012, 1013].includes(code) ? wish(LEAVING, 15 * LEAVING) : undefined;
+}
+
+/** No WebSocket on this platform. */
+export const NO_WEBSOCKET = 501;
+
+/** Close code: nothing was subscribed in time. The next subscription connects again. */
+export const IDLE = 4001;
+
+/** Whether a close code or HTTP status forbids a client to come back by itself. */
+export function isFinal(code: number): boolean {
+  return [401, 403, NO_WEBSOCKET, 1008].includes(code) || code >= 4500;
+}

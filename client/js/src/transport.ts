@@ -1,0 +1,138 @@
+// The transports: a connection as lines of text, whatever carries them.
+
+import { NO_WEBSOCKET, wish } from "./retry.js";
+import { type Options, TickcastError } from "./types.js";
+
+const EVENTS = "text/event-stream";
+
+/** What a connection tells. After close() it tells nothing more. */
+export interface Listener {
+  open(): void;
+  /** A message of the server. */
+  message(message: any): void;
+  /** The server is alive, but has nothing to say. */
+  heard(): void;
+  /** The server wishes that the client comes back in so many milliseconds, and not before. */
+  wait(delay: number): void;
+  /** The end. code is a close code, an HTTP status, or 0 if the server was not reached. */
+  close(code: number, reason: string): void;
+}
+
+export interface Line {
+  /** Undefined where commands cannot be sent: the request names all subscriptions. */
+  send?: (text: string) => void;
+  close(): void;
+}
+
+/** The WebSocket of the options, of the platform, or of npm's ws. */
+export async function findWebSocket(options: Options): Promise<any> {
+  const found = options.WebSocket ?? globalThis.WebSocket;
+  if (found) return found;
+  try {
+    const name = (globalThis as any).process && "ws"; // no literal: bundlers for browsers would look for it
+    return (await import(name)).WebSocket;
+  } catch {
+    throw new TickcastError(NO_WEBSOCKET, "no WebSocket: npm install ws");
+  }
+}
+
+export function webSocket(WebSocket: any, url: string, on: Partial<Listener>): Line {
+  const socket = new WebSocket(url.replace("http", "ws"), ["tickcast.v1.json"]);
+  socket.onopen = on.open;
+  socket.onmessage = (event: any) => {
+    on.heard?.();
+    on.message?.(JSON.parse(event.data));
+  };
+  socket.onclose = (event: any) => on.close?.(event.code, event.reason);
+  socket.onerror = () => {}; // close follows; without a listener, npm's ws ends the process
+  return {
+    send: (text) => socket.send(text),
+    close() {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(1000);
+    },
+  };
+}
+
+/** The connection of a SharedWorker, which is a server to its tabs. */
+export function shared(worker: string | URL | undefined, url: string, on: Listener): Line {
+  const shared = new SharedWorker(worker ?? new URL("tickcast-worker.js", url), { type: "module", name: url });
+  const { port } = shared;
+  shared.onerror = () => on.close(404, "no");
+  port.onmessage = ({ data }) => {
+    on.open();
+    on.heard();
+    on.message(data);
+  };
+  return {
+    send: (text) => port.postMessage(text),
+    close() {
+      port.onmessage = null;
+      port.postMessage(0);
+    },
+  };
+}
+
+/** Server-Sent Events or, with poll, one request after another. query gives the form of the next request. */
+export function fetched(url: string, poll: boolean, query: () => Record<string, string>, token: string | undefined, on: Listener): Line {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const run = async () => {
+    let extra: any = poll && { wait: "0s" }; // the first answer says that there is a way
+    do {
+      const form: Record<string, string> = { ...query(), ...extra };
+      const response = await ask(url, form, token, signal, poll ? undefined : EVENTS);
+      const { headers, ok, status } = response;
+      on.wait(wish(+headers.get("Retry-After")! * 1_000));
+      if (!ok || !(poll || headers.get("Content-Type")?.startsWith(EVENTS))) {
+        abort.abort();
+        return on.close(ok ? 406 : status, "HTTP " + status);
+      }
+      if (!poll) await events(response.body!, signal, on);
+      on.open();
+      on.heard();
+      // Nothing new means that nothing is missing.
+      const messages = status === 204 ? [{ op: "ack", topics: JSON.parse(form.topics!).map((t: string) => ({ t, recovered: true })) }] : await response.json();
+      for (const message of messages) signal.aborted || on.message(message);
+      extra = { wait: "25s", after: headers.get("Tickcast-Cursor") ?? form.after };
+    } while (!signal.aborted);
+  };
+  run().catch((error) => signal.aborted || on.close(0, error.message));
+  return { close: () => abort.abort() };
+}
+
+/** A request. A form needs no preflight at another origin; a token does. */
+export function ask(url: string | URL, query: Record<string, string>, token?: string, signal?: AbortSignal, accept = "*/*"): Promise<Response> {
+  const form = new URLSearchParams(query);
+  const get = (form + "").length < 4_000;
+  return fetch(get ? url + "?" + form : url, {
+    ...(!get && { method: "POST", body: form }),
+    headers: { Accept: accept, ...(token && { Authorization: "Bearer " + token }) },
+    signal,
+  });
+}
+
+/** Reads an event stream to its end, which is an error. */
+async function events(body: ReadableStream<Uint8Array>, signal: AbortSignal, on: Listener): Promise<never> {
+  const reader = body.pipeThrough(new TextDecoderStream() as any).getReader() as ReadableStreamDefaultReader<string>;
+  let text = "";
+  let data = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) throw Error("end");
+    on.open();
+    on.heard();
+    const lines = (text + value).split(/\r?\n/);
+    text = lines.pop()!;
+    for (const line of lines) {
+      signal.throwIfAborted();
+      const [, field, rest] = /^(\w*):? ?(.*)/.exec(line)!;
+      if (field === "data") data += rest;
+      else if (field === "retry") on.wait(wish(+rest!));
+      else if (!line && data) {
+        on.message(JSON.parse(data));
+        data = "";
+      }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+package client
+
+import (
+	"slices"
+	"time"
+)
+
+// received carries out a message of the server. The client is locked.
+func (k *connection) received(in *input, b []byte) error {
+	c := k.client
+	switch in.Op {
+	case "":
+		c.subs.deliver(in.message(), in.P != nil)
+		return nil
+	case "hb":
+		return nil
+	case "ack":
+		return k.acked(in)
+	case "err":
+		k.refused(in)
+		return nil
+	case "lag":
+		c.queue.lag(in.Lag)
+		return nil
+	case "hello":
+		k.hello(in)
+	case "stale", "fresh":
+		if err := c.setSilent(in); err != nil {
+			return err
+		}
+	case "gap":
+		c.subs.gap(in.T, in.Why)
+	case "drain":
+		first, last := milliseconds(in.After[0]), milliseconds(in.After[1])
+		k.back = time.Now().Add(between(first, last))
+	case "expire":
+		k.refresh()
+	}
+	c.queue.notice(slices.Clone(b))
+	return nil
+}
+
+func milliseconds(n float64) time.Duration {
+	return time.Duration(min(n, float64(waitMax.Milliseconds())) * float64(time.Millisecond))
+}
+
+// hello says that the server takes commands.
+func (k *connection) hello(in *input) {
+	if in.Heartbeat > 0 {
+		k.beat = time.Duration(in.Heartbeat) * time.Millisecond
+	}
+	k.size, k.live = max(in.Limits.MessageBytes, sizeMin), time.Now()
+	k.watch.Reset(k.beat / 2)
+	k.client.setStatus(Status{State: StateLive})
+}
+
+// setSilent takes what the server says of topics without messages. fresh ends what stale began in the same words: ">" is the server's
+// feed, a topic its own silence.
+func (c *Client) setSilent(in *input) error {
+	names, err := in.names()
+	for _, name := range names {
+		if in.Op == "stale" {
+			c.subs.silent[name] = true
+		} else {
+			delete(c.subs.silent, name)
+		}
+	}
+	c.setStatus(c.status)
+	return err
+}
+
+func (k *connection) acked(in *input) error {
+	a, err := in.ack()
+	if err != nil {
+		return err
+	}
+	c := k.client
+	c.dirty = true
+	k.retryIn(c.subs.acked(in.ID, a))
+	if cmd, ok := c.pendings.acked(in.ID, a, in.More); ok && cmd.Op == "auth" {
+		c.subs.ended(a.Errors)
+	}
+	return nil
+}
+
+func (k *connection) refused(in *input) {
+	c := k.client
+	c.dirty = true
+	k.retryIn(c.subs.refused(in.ID, in.Code, in.Msg))
+	e := &Error{Code: in.Code, Message: in.Msg}
+	if in.ID == 0 {
+		c.queue.error(e)
+	}
+	c.pendings.refused(in.ID, e)
+}
+
+// retryIn asks again for what the server could not give, after a while.
+func (k *connection) retryIn(wait time.Duration) {
+	if wait > 0 {
+		k.again.Reset(wait)
+	}
+}

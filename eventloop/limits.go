@@ -1,0 +1,181 @@
+package eventloop
+
+import (
+	"net"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"tickcast/eventloop/admission"
+)
+
+// A limitKind is a limit of Config.Limits, a label of the metrics.
+type limitKind uint8
+
+const (
+	limitConnections limitKind = iota // of an address
+	limitNewConnections
+	limitAddressNewConnections
+	limitUserConnections
+	limitCommands
+	limitBytes
+	limitBanned
+	limitAge
+	limitKinds // the number of limits
+)
+
+var limitNames = [limitKinds]string{
+	"connections_per_address", "connections_per_second", "connections_per_second_per_address", "connections_per_user",
+	"commands_per_second", "bytes_per_second", "ban", "max_age",
+}
+
+// exceeded counts that a limit is exceeded, and reports whether that has consequences.
+func (l *loop) exceeded(k limitKind) bool {
+	l.limited[k]++
+	return !l.engine.cfg.Limits.DryRun
+}
+
+// now64 is the clock of package admission.
+func (e *Engine) now64() int64 { return int64(time.Since(e.started)) }
+
+// addressOf returns the key of the client's address.
+func addressOf(c *conn) (admission.Key, bool) {
+	if p := c.pass; p != nil && p.proxied {
+		return p.address, true
+	}
+	if c.flags&flagTrusted != 0 { // a proxy that has not said yet who the client is
+		return 0, false
+	}
+	return peerOf(c.gc)
+}
+
+// peerOf returns the key of the address at the other end of the socket.
+func peerOf(gc gnet.Conn) (admission.Key, bool) {
+	a, ok := gc.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return 0, false
+	}
+	return admission.KeyOf(a.AddrPort().Addr()), true
+}
+
+// admitPeer judges a new connection by the address of its peer, and the rate of all connections. A connection that is refused has
+// its answer, or is closed if the action says so.
+func (l *loop) admitPeer(c *conn) (admitted bool, action gnet.Action) {
+	e := l.engine
+	if !l.greetPeer(c) {
+		l.rejected[rejectProxy]++
+		return false, gnet.Close
+	}
+	if !e.accepts.Take(e.now64()) && l.exceeded(limitNewConnections) {
+		return false, l.refuseEarly(c, status503Rate, "too many new connections")
+	}
+	if c.flags&flagTrusted != 0 { // its own address is not the client's
+		return true, gnet.None
+	}
+	return l.admitAddress(c)
+}
+
+// admitAddress judges a connection whose client's address has become known.
+func (l *loop) admitAddress(c *conn) (admitted bool, action gnet.Action) {
+	e := l.engine
+	key, known := addressOf(c)
+	if e.addresses == nil || !known {
+		return true, gnet.None
+	}
+	v, counted := e.addresses.Enter(key, e.now64())
+	if counted {
+		c.flags |= flagCounted
+	}
+	switch {
+	case v == admission.TooMany && l.exceeded(limitConnections):
+		return false, l.refuseEarly(c, status429, "too many connections of this address")
+	case v == admission.TooFast && l.exceeded(limitAddressNewConnections):
+		return false, l.refuseEarly(c, status429, "too many new connections of this address")
+	case v == admission.Banned && l.exceeded(limitBanned):
+		l.rejected[rejectBanned]++
+		return false, gnet.Close // without an answer: it had some
+	}
+	return true, gnet.None
+}
+
+// refuseEarly refuses a connection. It gets an answer unless too many connections are being refused already, or its TLS handshake
+// is still to come.
+func (l *loop) refuseEarly(c *conn, f *refusal, why string) gnet.Action {
+	e := l.engine
+	if e.refused.Load() >= e.reserve/2 || !l.canRespond(c) {
+		l.rejected[f.reason]++
+		return gnet.Close
+	}
+	if c.flags&flagRefused == 0 {
+		c.flags |= flagRefused
+		e.refused.Add(1)
+	}
+	l.refuse(c, f, why)
+	return gnet.None
+}
+
+// leaveAddress ends the count of a connection.
+func (l *loop) leaveAddress(c *conn) {
+	if c.flags&flagCounted == 0 {
+		return
+	}
+	c.flags &^= flagCounted
+	if key, known := addressOf(c); known {
+		l.engine.addresses.Leave(key)
+	}
+}
+
+// offend notes an offence of c's client: after a few of them, its address is banned for a time.
+func (l *loop) offend(c *conn) {
+	e := l.engine
+	if e.addresses == nil {
+		return
+	}
+	if key, known := addressOf(c); known {
+		e.addresses.Offend(key, e.now64())
+	}
+}
+
+// withinBytes counts n bytes of input. It reports false if they were too many, and the connection ends.
+func (l *loop) withinBytes(c *conn, n int) bool {
+	limit := l.row(c).inbound
+	if limit == nil || c.state != stateOpen && c.state != stateRequest {
+		return true
+	}
+	c.bucket.Flow(l.now-c.heard, limit)
+	if c.bucket.Bytes(n, limit) || !l.exceeded(limitBytes) {
+		return true
+	}
+	l.endFlood(c, "more bytes a second than allowed")
+	return false
+}
+
+// withinCommands counts a command or a request. It reports false if there were too many, and the connection ends.
+func (l *loop) withinCommands(c *conn) bool {
+	limit := l.row(c).inbound
+	if limit == nil || c.bucket.Command(limit) || !l.exceeded(limitCommands) {
+		return true
+	}
+	l.endFlood(c, "more commands a second than allowed")
+	return false
+}
+
+// endFlood ends a connection whose client sends too much.
+func (l *loop) endFlood(c *conn, why string) {
+	l.offend(c)
+	if c.state == stateOpen {
+		l.fail(c, StatusInboundRate, why)
+	} else {
+		l.refuse(c, status429, why)
+	}
+}
+
+// ageLimit returns the tick at which c is as old as it may get; 0 = never. Connections that began together end apart.
+func (l *loop) ageLimit(c *conn) uint32 {
+	e := l.engine
+	if e.maxAge == 0 {
+		return 0
+	}
+	scattered := uint64(e.ageJitter) * uint64((c.slot*0x9e3779b1)^(c.opened*0x85ebca6b)) >> 32
+	return c.opened + e.maxAge - uint32(scattered)
+}

@@ -1,0 +1,83 @@
+package tlsrecord
+
+import (
+	"crypto/tls"
+	"fmt"
+)
+
+// run is the goroutine of a handshake.
+func (h *Handshake) run() {
+	h.takeTurn()
+	r, err := h.shake()
+	<-h.pool.turn
+	h.mu.Lock()
+	h.state, h.result = shakingOver, r
+	h.result.Err = err
+	h.mu.Unlock()
+	h.pool.underWay.Add(-1)
+	h.notify()
+}
+
+// shake returns the session after a handshake of crypto/tls. A panic in crypto/tls or a callback ends one connection only.
+func (h *Handshake) shake() (r Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = Result{}, fmt.Errorf("tlsrecord: panic in a handshake: %v", p)
+		}
+	}()
+	h.mu.Lock()
+	aborted := h.aborted
+	h.mu.Unlock()
+	if aborted {
+		return r, ErrAborted
+	}
+	h.secrets.client = h.client
+	h.conn = h.newConn()
+	if err := h.conn.Handshake(); err != nil {
+		return r, fmt.Errorf("tlsrecord: handshake: %w", err)
+	}
+	st := h.conn.ConnectionState()
+	r.Version, r.Suite, r.Resumed = st.Version, st.CipherSuite, st.DidResume
+	if len(st.VerifiedChains) > 0 {
+		r.Peer = st.VerifiedChains[0][0]
+	}
+	if h.pool.own && st.Version == tls.VersionTLS13 {
+		if records := h.secrets.records(st.CipherSuite); records != nil {
+			r.Session = records
+			return r, nil
+		}
+	}
+	h.secrets = secrets{}
+	r.Session = &Driven{conn: h.conn, pipe: (*pipe)(h)}
+	return r, nil
+}
+
+// newConn returns the tls.Conn of the handshake, whose secrets go to h.
+func (h *Handshake) newConn() *tls.Conn {
+	if h.client {
+		config := h.config.Clone()
+		config.DynamicRecordSizingDisabled = true
+		h.logSecrets(config)
+		return tls.Client((*pipe)(h), config)
+	}
+	return tls.Server((*pipe)(h), h.config)
+}
+
+func (h *Handshake) logSecrets(config *tls.Config) {
+	if h.pool.own {
+		config.KeyLogWriter = &h.secrets
+	}
+}
+
+// ServerConfig returns the configuration for [Pool.Server], once for all connections: its ticket keys are shared. current
+// returns the configuration of new connections, which may change. The goroutines of handshakes call it.
+func ServerConfig(current func() *tls.Config) *tls.Config {
+	return &tls.Config{
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			config := current().Clone()
+			config.DynamicRecordSizingDisabled = true // several frames leave in one record
+			(*Handshake)(hello.Conn.(*pipe)).logSecrets(config)
+			return config, nil
+		},
+	}
+}

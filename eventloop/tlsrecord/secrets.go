@@ -1,0 +1,96 @@
+package tlsrecord
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// secrets are the traffic secrets of a handshake in the key log. They count the records that crypto/tls has sealed with ours.
+type secrets struct {
+	client         bool // we are the client
+	ofUs, ofPeer   []byte
+	out            half // to count
+	more           longer
+	aead           cipher.AEAD
+	scratch        []byte
+	suiteForSealed int
+}
+
+// The labels of the key log, https://www.ietf.org/archive/id/draft-ietf-tls-keylogfile-02.html
+var (
+	labelClient = []byte("CLIENT_TRAFFIC_SECRET_0")
+	labelServer = []byte("SERVER_TRAFFIC_SECRET_0")
+)
+
+// Write takes a line of the key log: label, random number of the client, secret.
+func (s *secrets) Write(line []byte) (int, error) {
+	f := bytes.Fields(line)
+	if len(f) != 3 {
+		return len(line), nil
+	}
+	secret, err := hex.DecodeString(string(f[2]))
+	if err != nil || len(secret) > maxSecret {
+		return len(line), nil // then there is no secret, and crypto/tls keeps the connection
+	}
+	switch isClient := bytes.Equal(f[0], labelClient); {
+	case !isClient && !bytes.Equal(f[0], labelServer):
+	case isClient == s.client:
+		s.setOurs(secret)
+	default:
+		s.ofPeer = secret
+	}
+	return len(line), nil
+}
+
+// setOurs prepares the counting. The length of the secret identifies the suite. ChaCha20 has the same length as one of them,
+// but is no suite of Records: its records do not match, and are not counted.
+func (s *secrets) setOurs(secret []byte) {
+	s.ofUs = secret
+	for i := range suites {
+		if suites[i].secretLen == len(secret) {
+			s.suiteForSealed = i
+			var more *longer
+			if len(secret) > shortSecret {
+				more = &s.more
+			}
+			s.out.setSecret(&suites[i], secret, more)
+			s.aead = s.out.aead(more)
+		}
+	}
+}
+
+// countRecords counts the records in b that are sealed with our traffic secret: those that it can decrypt. crypto/tls writes
+// b.
+func (s *secrets) countRecords(b []byte) {
+	if s.aead == nil {
+		return
+	}
+	for len(b) >= headerLen {
+		n := headerLen + int(binary.BigEndian.Uint16(b[3:]))
+		if n > len(b) {
+			return
+		}
+		if b[0] == typeData && n >= headerLen+tagLen {
+			s.scratch = append(s.scratch[:0], b[:n]...)
+			_, _ = s.out.open(s.aead, s.scratch) // counts it, or fails
+		}
+		b = b[n:]
+	}
+}
+
+// records returns the record layer after a handshake with the suite, nil = not possible.
+func (s *secrets) records(suite uint16) *Records {
+	i := suiteOf(suite)
+	if i < 0 || i != s.suiteForSealed || len(s.ofUs) != suites[i].secretLen || len(s.ofPeer) != suites[i].secretLen {
+		return nil
+	}
+	r := newRecords(i, s.client)
+	r.in.setSecret(&suites[i], s.ofPeer, r.longerIn())
+	r.out = s.out // with the number of the records that crypto/tls has sealed
+	if more := r.longerOut(); more != nil {
+		*more = s.more
+	}
+	return r
+}

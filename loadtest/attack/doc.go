@@ -1,0 +1,22 @@
+// Command attack runs the attacks of docs/operation.md against a server of its own, and prints the effects: the 99th
+// percentile of the bystanders' latency before, during and after each attack, and the memory of the server before, at its
+// peak and after.
+//
+//	go build -o bin/tickcast ./cmd/tickcast && go run ./loadtest/attack -server bin/tickcast
+//
+// Every attack has a server with the same keys (server.go). The exit status is 1 if a row is outside of its bounds: a latency over
+// twice the quiet one and over -latency, or memory over -memory beyond the start.
+//
+// # Layout
+//
+//	client.go   a WebSocket client without rules
+//	feed.go     the feed, and the bystanders that read it
+//	server.go   the server under attack: its keys, its memory, its end
+//	attacks.go  the attacks
+//	main.go     the runs and their table
+//
+// # Why
+//
+// The clients are goroutines with blocking sockets. A few hundred are enough, and the code of an attack should read like its
+// description.
+package main

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// configuration holds the keys of the server under attack, beside the defaults.
+const configuration = `
+[server]
+listen = ["127.0.0.1:0"]
+internal_listen = "127.0.0.1:0"
+[nats.embedded]
+listen = "127.0.0.1:0"
+[publish]
+topics = ["pub.>"]
+[limits]
+max_topics = 60000
+max_wildcard_matches = 200000
+[flow]
+memory_budget = "16MiB"
+newest_bytes = "32MiB"
+history_bytes = "32MiB"
+[runtime]
+trim_after = "2s"
+[[topic]]
+match = "ord.>"
+mode = "all"
+history = 1000
+`
+
+// underCeiling holds the keys of a server whose only bound of memory is the ceiling of the process, of so many MiB. Its NATS is a
+// process of its own, whose address comes first.
+const underCeiling = `
+[server]
+listen = ["127.0.0.1:0"]
+internal_listen = "127.0.0.1:0"
+[nats]
+urls = ["nats://%s"]
+linger = "1s"
+[publish]
+topics = ["pub.>"]
+[limits]
+max_topics = 100000000
+max_wildcard_matches = 100000000
+max_wildcards_per_connection = 1000
+wildcard_matches_per_second = 100000000
+new_topics_per_second = 1000000
+commands_per_second = 0
+input_bytes_per_second = "0"
+[flow]
+newest_bytes = "100GiB"
+history_bytes = "100GiB"
+queue_bytes = "64MiB"
+[runtime]
+memory_ceiling = "%dMiB"
+trim_after = "2s"
+[[topic]]
+match = "ord.>"
+mode = "all"
+history = 1000
+`
+
+// justNATS holds the keys of a process that is NATS for others.
+const justNATS = `
+[server]
+listen = ["127.0.0.1:0"]
+internal_listen = ""
+[nats.embedded]
+listen = "127.0.0.1:0"
+`
+
+// A server is a tickcast process.
+type server struct {
+	cmd          *exec.Cmd
+	dir          string
+	stream, nats string  // addresses
+	internal     string  // URL of the metrics
+	beside       *server // its NATS; nil = embedded
+}
+
+// startUnderCeiling starts a server with a ceiling of so many MiB, and NATS beside it.
+func startUnderCeiling(binary string, ceiling int) (*server, error) {
+	n, err := startServer(binary, justNATS)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startServer(binary, fmt.Sprintf(underCeiling, n.nats, ceiling))
+	if err != nil {
+		n.stop()
+		return nil, err
+	}
+	s.nats, s.beside = n.nats, n
+	return s, nil
+}
+
+func startServer(binary, keys string) (*server, error) {
+	dir, err := os.MkdirTemp("", "attack")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: exec.Command(binary, "-config", file), dir: dir}
+	s.cmd.Stderr, err = os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		line := lines.Text()
+		if _, url, ok := strings.Cut(line, "ws://"); ok {
+			s.stream = strings.TrimSuffix(url, "/stream")
+		}
+		if strings.HasPrefix(line, "tickcast: metrics") {
+			s.internal = line[strings.Index(line, "http://"):]
+		}
+		_, addr, embedded := strings.Cut(line, "nats://")
+		if embedded || !strings.Contains(keys, "[nats.embedded]") && s.internal != "" {
+			s.nats = addr
+			go func() {
+				for lines.Scan() {
+				}
+			}()
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%s did not start; see %s", binary, dir)
+}
+
+// rss returns the resident memory in bytes.
+func (s *server) rss() int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			kib, _ := strconv.ParseInt(f[1], 10, 64)
+			return kib << 10
+		}
+	}
+	return 0
+}
+
+// account returns the live heap at the last collection, which it causes, and the sum of the owners of memory in the metrics.
+func (s *server) account() (heap, told int64, err error) {
+	if _, err := s.fetch(strings.Replace(s.internal, "/metrics", "/debug/pprof/heap?gc=1", 1)); err != nil {
+		return 0, 0, err
+	}
+	page, err := s.fetch(s.internal)
+	for line := range strings.Lines(string(page)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		v, _ := strconv.ParseFloat(value, 64)
+		if name == "go_gc_heap_live_bytes" {
+			heap = int64(v)
+		}
+		if strings.HasPrefix(name, "tickcast_memory_bytes{") {
+			told += int64(v)
+		}
+	}
+	return heap, told, err
+}
+
+func (s *server) fetch(url string) ([]byte, error) {
+	c := http.Client{Timeout: 20 * time.Second}
+	r, err := c.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Body.Close()
+	return io.ReadAll(r.Body)
+}
+
+// stop ends the process by SIGTERM and returns the time that it took.
+func (s *server) stop() time.Duration {
+	begin := time.Now()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.cmd.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-done
+	}
+	_ = os.RemoveAll(s.dir)
+	if s.beside != nil {
+		s.beside.stop()
+	}
+	return time.Since(begin)
+}
