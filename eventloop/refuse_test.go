@@ -118,9 +118,9 @@ func TestHandshakeTimeoutOfAClientThatDrips(t *testing.T) {
 
 // A request that comes in time moves the deadline to the next one.
 func TestHandshakeTimeoutStartsAgainBehindARequest(t *testing.T) {
-	s := start(t, func(c *Config, _ *broadcast.Config) { c.HandshakeTimeout = 500 * time.Millisecond })
+	s := start(t, func(c *Config, _ *broadcast.Config) { c.HandshakeTimeout = 1500 * time.Millisecond })
 	c := s.dial()
-	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		c.send(get("/"))
 		if r, _ := c.response("GET"); r.StatusCode != 200 {
 			t.Fatal(r.Status)
