@@ -227,6 +227,9 @@ func (c *client) take(q *command, a *answer, name int, told string, recovered *b
 			cursor = wire.Cursor{}
 		}
 		c.begin(topic, q, cursor, yes, fresh, a.published[topic])
+		if v := &c.views[topic]; !fresh && !held && name == topic && v.index == 0 {
+			v.named = a.published[topic]
+		}
 		if t := &c.views[topic]; yes && t.index == 0 && t.node != c.node && subject.IsPattern(names[name].name) { // nobody can name such a topic
 			t.bound = max(t.bound, a.removed[topic])
 		}

@@ -9,6 +9,7 @@ type position struct {
 	index uint64 // of the last message; 0 = none
 	seq   uint64 // of the last message, or of the cursor of the ack
 	bound uint64 // all messages behind this one are promised
+	named uint64 // messages at the ack that named a topic which only a pattern had brought
 	gap   bool   // a gap was told behind the last message
 	open  bool   // nothing is promised of the next message
 	snap  bool   // the last message was a snapshot

@@ -135,6 +135,7 @@ func (c *client) checkTopic(i int, healed bool) {
 	case t.index == published || t.stale || t.gap || t.open:
 	case t.index == 0 && !n.hasHeard(i): // nobody tells this node of it
 	case t.index == 0 && info.stream < 0 && (published <= max(t.bound, n.since(i)) || !c.holdsName(i)):
+	case t.index == 0 && info.stream < 0 && !info.lossless && published <= t.named && n.brought[i].index < published: // lost before it had a name
 	case t.index == 0 && t.recovered && published <= t.bound: // its snapshot was before the cursor, and unread
 	case t.index == 0 && info.stream >= 0 && c.w.clock.now-n.readers[info.stream].vainAt < 2e9: // it is asked again
 	case t.index == 0 && (published <= t.bound || !c.holdsName(i)) && !c.w.streams[max(info.stream, 0)].holds(i, published):
