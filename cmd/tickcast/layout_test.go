@@ -33,7 +33,7 @@ var againstLimits = map[string]int{
 func TestFilesFollowTheirLists(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{
 		Dir:  "../..",
-		Mode: packages.NeedName | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedDeps | packages.NeedExportFile,
+		Mode: packages.NeedName | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports | packages.NeedExportFile,
 	}, "./...")
 	if err != nil {
 		t.Fatal(err)
