@@ -80,6 +80,21 @@ describe("fallback", () => {
     });
   }
 
+  test("a payload may hold every separator of lines that JSON admits", async () => {
+    for (const transport of ["sse", "poll"]) {
+      const c = client(server.stream, { transports: [transport] });
+      const seen = [];
+      c.subscribe("px.line", (m) => seen.push(m.d));
+      await live(c, "px.line");
+      await until(() => {
+        nc.publish("px.line", '"a\u2028b\u2029c\u0085d"'); // as they are, not as escapes
+        return seen.includes("a\u2028b\u2029c\u0085d");
+      });
+      assert.equal(c.status.transport, transport);
+      assert.ok(c.heard.status.every((s) => s.state !== "offline"), JSON.stringify(c.heard.status));
+    }
+  });
+
   test("a server that is away is no proxy that blocks", async () => {
     const proxy = await startProxy(server.stream);
     const c = client(proxy.url);
