@@ -120,6 +120,12 @@ func TestRequestsAreLimited(t *testing.T) {
 	if n := strings.Count(string(b), "HTTP/1.1 200"); err != nil || n != 3 || !strings.Contains(string(b), "HTTP/1.1 429") {
 		t.Errorf("%d pages, %v", n, err)
 	}
+	c = s.dial() // no answer to HEAD has a body, a refusal neither
+	c.send(strings.Repeat(strings.Replace(get("/"), "GET", "HEAD", 1), 10))
+	b, err = io.ReadAll(c.r)
+	if !strings.Contains(string(b), "HTTP/1.1 429") || !strings.HasSuffix(string(b), "\r\n\r\n") || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
 }
 
 func TestOffencesAreBanned(t *testing.T) {

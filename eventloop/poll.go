@@ -158,10 +158,10 @@ func (l *loop) endPolling(c *conn, keepAlive bool, head, body []byte) {
 	l.counters.polls.Add(-1)
 	c.extra = nil
 	c.state, c.transport = stateRequest, transportHTTP
-	cors, http10 := l.cors, l.http10 // of another request
-	l.cors, l.http10 = p.cors, p.http10
+	cors, http10, bodiless := l.cors, l.http10, l.bodiless // of another request
+	l.cors, l.http10, l.bodiless = p.cors, p.http10, false
 	l.respond(c, keepAlive && p.keepAlive, head, body)
-	l.cors, l.http10 = cors, http10
+	l.cors, l.http10, l.bodiless = cors, http10, bodiless
 	if len(input) > 0 && c.state == stateRequest {
 		l.postponeInput(c, input)
 	}
