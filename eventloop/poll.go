@@ -158,6 +158,7 @@ func (l *loop) endPolling(c *conn, keepAlive bool, head, body []byte) {
 	l.counters.polls.Add(-1)
 	c.extra = nil
 	c.state, c.transport = stateRequest, transportHTTP
+	l.leaveClient(c)
 	cors, http10, bodiless := l.cors, l.http10, l.bodiless // of another request
 	l.cors, l.http10, l.bodiless = p.cors, p.http10, false
 	l.respond(c, keepAlive && p.keepAlive, head, body)
