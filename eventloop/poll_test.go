@@ -293,6 +293,19 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// The topics of a JSON body are a list of strings; anything else is no topic.
+func TestTopicsOfAJSONBody(t *testing.T) {
+	s := start(t)
+	for _, topics := range []string{`"px.A"`, "null", "5", `{"px.A":1}`, "[]", "[5]"} {
+		body := `{"topics":` + topics + `}`
+		c := s.dial()
+		c.send(fmt.Sprintf("POST /latest HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		if a := c.reply(); a.status != 400 {
+			t.Errorf("%s: %d %s", body, a.status, a.text)
+		}
+	}
+}
+
 func TestPollByPost(t *testing.T) {
 	s := start(t, origins(t, "https://app.example.com"))
 	c := s.dial()
