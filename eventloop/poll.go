@@ -153,7 +153,8 @@ func (l *loop) pollHead(status int) []byte {
 
 // endPolling responds to a poll, and goes on with the next request.
 func (l *loop) endPolling(c *conn, keepAlive bool, head, body []byte) {
-	p, input := c.extra.poll, c.extra.request
+	p, input := c.extra.poll, append(c.extra.request, c.extra.input...)
+	l.counters.inputBytes.Add(-int64(len(c.extra.input)))
 	l.leaveShard(c)
 	l.counters.polls.Add(-1)
 	c.extra = nil

@@ -146,6 +146,29 @@ func TestPipelinedPolls(t *testing.T) {
 	eventually(t, "it is cut off", func() bool { return s.stats().Polls == 0 })
 }
 
+// Requests behind a poll whose turn has not come when it is answered are served after it.
+func TestRequestsThatWaitBehindAPoll(t *testing.T) {
+	s := start(t)
+	c := s.dial()
+	first := get("/")
+	c.send(get("/stream?topics=px.A&after="+c.poll("topics=px.A").cursor) + first[:10])
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	s.onConns(func(l *loop, c *conn) {
+		l.postponeInput(c, []byte(first[10:]+get("/stream?topics=px.A&wait=0s"))) // the round is over
+		l.shard.EndPoll(c.slot)
+	})
+	c.wantReply(c.reply(), 204)
+	if r, _ := c.response("GET"); r.StatusCode != 200 {
+		t.Error(r.Status)
+	}
+	c.wantReply(c.reply(), 200, `{"op":"ack"`)
+	s.onLoops(func(l *loop) {
+		if n := l.counters.inputBytes.Load(); n != 0 {
+			t.Errorf("%d bytes of input are left", n)
+		}
+	})
+}
+
 func TestPollIsRefused(t *testing.T) {
 	s := start(t, func(_ *Config, h *broadcast.Config) {
 		h.Subscribe = []string{"px.>"}
