@@ -128,6 +128,18 @@ func TestRequestsAreLimited(t *testing.T) {
 	}
 }
 
+// A client that floods the server while its poll waits is told so.
+func TestFloodBehindAPoll(t *testing.T) {
+	s := start(t, limits(func(l *Limits) { l.Inbound = admission.Inbound{BytesPerSecond: 1, BytesBurst: 4000} }))
+	c := s.dial()
+	c.send(get("/stream?topics=px.A&after=" + c.poll("topics=px.A").cursor))
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	c.send(strings.Repeat(get("/"), 1000))
+	if a := c.reply(); a.status != 429 || a.head.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", a.status, a.head, a.text)
+	}
+}
+
 func TestOffencesAreBanned(t *testing.T) {
 	s := start(t, limits(func(l *Limits) {
 		l.Addresses.BanAfter, l.Addresses.BanWindow, l.Addresses.BanFor = 3, time.Hour, time.Hour

@@ -177,6 +177,8 @@ func (l *loop) endPoll(c *conn, code wsproto.StatusCode, reason string) {
 		f = status401
 	case StatusKicked:
 		f = status403
+	case StatusInboundRate:
+		f = status429
 	}
 	l.rejected[f.reason]++
 	l.polled[pollRefused]++
