@@ -19,7 +19,7 @@ func (l *loop) readRequests(c *conn, b []byte) {
 		r, n, err := wsproto.ParseRequest(b, limits)
 		if n > 0 {
 			l.noteRequest(&r)
-			err = l.judgeBody(&r)
+			err = l.judgeBody(c, &r)
 		}
 		if err != nil {
 			l.refuseError(c, err)
@@ -61,12 +61,12 @@ func (l *loop) forgetRequest() { l.cors, l.http10, l.bodiless = l.cors[:0], fals
 // wait for a second.
 var continueResponse = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
-// judgeBody judges the body of a request: one for topics may have one.
-func (l *loop) judgeBody(r *wsproto.Request) error {
+// judgeBody judges the body of a request: one for topics may have one, and one that is redirected, which goes unread.
+func (l *loop) judgeBody(c *conn, r *wsproto.Request) error {
 	switch {
 	case r.BodyLength == 0:
 		return nil
-	case string(r.Path) != l.engine.cfg.StreamPath && string(r.Path) != l.engine.latestPath:
+	case c.flags&flagRedirect == 0 && string(r.Path) != l.engine.cfg.StreamPath && string(r.Path) != l.engine.latestPath:
 		return wsproto.ErrBody
 	case r.BodyLength > l.engine.cfg.MaxMessageSize:
 		return wsproto.ErrBodyTooLarge
