@@ -105,6 +105,15 @@ describe("fallback", () => {
     assert.ok(c.heard.status.every((s) => s.transport === null || s.transport === "ws"));
   });
 
+  test("a proxy that does not implement one transport leads to the next", async () => {
+    const proxy = await startProxy(server.stream);
+    proxy.refuse = (head) => noUpgrade(head) ?? (/event-stream/.test(head) ? "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" : null);
+    const c = client(proxy.url);
+    c.subscribe("px.A", () => {});
+    await until(() => c.status.state === "live" || c.heard.error.length);
+    assert.deepEqual([c.status.transport, c.heard.error], ["poll", []]);
+  });
+
   test("Retry-After is obeyed", async () => {
     const proxy = await startProxy(server.stream);
     proxy.refuse = () => "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
