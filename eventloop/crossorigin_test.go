@@ -94,3 +94,20 @@ func TestCrossOriginAnswers(t *testing.T) {
 		}
 	}
 }
+
+// A page may read why it is refused, and when it may come back, whatever the reason.
+func TestCrossOriginRefusals(t *testing.T) {
+	const page = "https://app.example.com"
+	s := start(t, origins(t, page), limits(func(l *Limits) { l.Inbound = admission.Inbound{CommandsPerSecond: 1, CommandsBurst: 1} }))
+	c := s.dial()
+	c.send(get("/") + get("/stream?topics=px.A", "Origin: "+page))
+	c.response("GET")
+	if r, _ := c.response("GET"); r.StatusCode != 429 || r.Header.Get("Access-Control-Allow-Origin") != page {
+		t.Errorf("%s %v", r.Status, r.Header)
+	}
+	c = s.dial()
+	c.send("POST /stream HTTP/1.1\r\nHost: test\r\nOrigin: " + page + "\r\nContent-Length: 99999999\r\n\r\n")
+	if r, _ := c.response("POST"); r.StatusCode != 413 || r.Header.Get("Access-Control-Allow-Origin") != page {
+		t.Errorf("%s %v", r.Status, r.Header)
+	}
+}

@@ -47,14 +47,14 @@ func addBody(form url.Values, body []byte) (why string) {
 		return ""
 	}
 	var object struct {
-		Topics                   json.RawMessage `json:"topics"`
+		Topics                   []string
 		After, Rate, Wait, Token string
 	}
 	if err := json.Unmarshal(body, &object); err != nil {
 		return `the body must be a JSON object such as {"topics":["px.AAPL"],"after":"k3Qd:918273"}`
 	}
-	if object.Topics != nil {
-		form.Add("topics", string(object.Topics))
+	if list, err := json.Marshal(object.Topics); err == nil && object.Topics != nil {
+		form.Add("topics", string(list))
 	}
 	for name, value := range map[string]string{"after": object.After, "rate": object.Rate, "wait": object.Wait, "token": object.Token} {
 		if value != "" {

@@ -67,3 +67,33 @@ func TestTokensOfEventsAndPolls(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 }
+
+// A connection that has answered a poll is no connection of that client any more: a proxy uses it for others.
+func TestAnsweredPollsCountNoMore(t *testing.T) {
+	s, p := secretServer(t, limits(func(l *Limits) { l.ConnectionsPerUser = 1 }), func(_ *Config, h *broadcast.Config) {
+		h.Classes = []topics.Class{{Match: ">", Private: true}}
+	})
+	token := "Authorization: Bearer " + p.Sign(t, "", claimed(nil))
+	var first *client
+	for range 3 { // a connection each, which stays open
+		first = s.dial()
+		first.wantReply(first.poll("topics=px.FX.A", token), 200, `{"op":"ack"`)
+	}
+	first.send(get("/stream?topics=px.FX.A&after="+first.poll("topics=px.FX.A", token).cursor, token))
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	if a := s.dial().poll("topics=px.FX.A", token); a.status != 429 {
+		t.Errorf("beside a poll that waits: %d %s", a.status, a.text)
+	}
+
+	s = start(t, behindProxies(ProxyOff))
+	for range 3 {
+		c := s.proxied(1)
+		c.wantReply(c.poll("topics=px.A", "X-Forwarded-For: 192.0.2.1"), 200, `{"op":"ack"`)
+	}
+	c := s.proxied(1)
+	c.send(get("/stream?topics=px.A&after="+c.poll("topics=px.A", "X-Forwarded-For: 192.0.2.1").cursor, "X-Forwarded-For: 192.0.2.1"))
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	if a := s.proxied(1).poll("topics=px.A", "X-Forwarded-For: 192.0.2.1"); a.status != 429 {
+		t.Errorf("beside a poll that waits: %d %s", a.status, a.text)
+	}
+}

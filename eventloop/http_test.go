@@ -70,6 +70,7 @@ func TestHTTPAnswers(t *testing.T) {
 
 		{"no such page", get("/nothing"), 404, "Cache-Control: no-store", "no such page", false},
 		{"no such page by HEAD", "HEAD /nothing HTTP/1.1\r\nHost: test\r\n\r\n", 404, "", "-", false},
+		{"poll by HEAD", "HEAD /stream HTTP/1.1\r\nHost: test\r\n\r\n", 405, "Allow: GET, POST", "-", false},
 		{"path below the stream", get("/stream/"), 404, "", "", false},
 		{"POST to a page", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n", 405, "Allow: GET, HEAD", "", false},
 		{"OPTIONS", "OPTIONS / HTTP/1.1\r\nHost: test\r\n\r\n", 405, "Allow: GET, HEAD", "", false},

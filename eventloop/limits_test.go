@@ -120,6 +120,24 @@ func TestRequestsAreLimited(t *testing.T) {
 	if n := strings.Count(string(b), "HTTP/1.1 200"); err != nil || n != 3 || !strings.Contains(string(b), "HTTP/1.1 429") {
 		t.Errorf("%d pages, %v", n, err)
 	}
+	c = s.dial() // no answer to HEAD has a body, a refusal neither
+	c.send(strings.Repeat(strings.Replace(get("/"), "GET", "HEAD", 1), 10))
+	b, err = io.ReadAll(c.r)
+	if !strings.Contains(string(b), "HTTP/1.1 429") || !strings.HasSuffix(string(b), "\r\n\r\n") || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// A client that floods the server while its poll waits is told so.
+func TestFloodBehindAPoll(t *testing.T) {
+	s := start(t, limits(func(l *Limits) { l.Inbound = admission.Inbound{BytesPerSecond: 1, BytesBurst: 4000} }))
+	c := s.dial()
+	c.send(get("/stream?topics=px.A&after=" + c.poll("topics=px.A").cursor))
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	c.send(strings.Repeat(get("/"), 1000))
+	if a := c.reply(); a.status != 429 || a.head.Get("Retry-After") == "" {
+		t.Errorf("%d %v %s", a.status, a.head, a.text)
+	}
 }
 
 func TestOffencesAreBanned(t *testing.T) {

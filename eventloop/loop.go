@@ -66,6 +66,7 @@ type loop struct {
 	sealed        []byte // scratch of sendSealed: records for one client
 	cors          []byte // header lines of the answers to the request that is being served
 	http10        bool   // that request is of HTTP/1.0
+	bodiless      bool   // that request is HEAD: the answers have no body
 	answers       []byte // pongs and echoes of one read, to be written together
 	collected     int    // the number of answers
 	heartbeat     []byte // the frame of tick heartbeatTick
@@ -113,7 +114,7 @@ func (l *loop) recover(c *conn) {
 	}
 	l.panics++
 	l.answers, l.collected = l.answers[:0], 0 // they are of this connection
-	l.cors, l.http10 = l.cors[:0], false
+	l.forgetRequest()
 	l.inflater = wsproto.Inflater{} // it may be in the middle of a message
 	l.engine.log.Error("panic on an event loop", "loop", l.index, "panic", r, "stack", string(debug.Stack()))
 	if c != nil && c.state != stateFree {

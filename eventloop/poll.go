@@ -153,15 +153,17 @@ func (l *loop) pollHead(status int) []byte {
 
 // endPolling responds to a poll, and goes on with the next request.
 func (l *loop) endPolling(c *conn, keepAlive bool, head, body []byte) {
-	p, input := c.extra.poll, c.extra.request
+	p, input := c.extra.poll, append(c.extra.request, c.extra.input...)
+	l.counters.inputBytes.Add(-int64(len(c.extra.input)))
 	l.leaveShard(c)
 	l.counters.polls.Add(-1)
 	c.extra = nil
 	c.state, c.transport = stateRequest, transportHTTP
-	cors, http10 := l.cors, l.http10 // of another request
-	l.cors, l.http10 = p.cors, p.http10
+	l.leaveClient(c)
+	cors, http10, bodiless := l.cors, l.http10, l.bodiless // of another request
+	l.cors, l.http10, l.bodiless = p.cors, p.http10, false
 	l.respond(c, keepAlive && p.keepAlive, head, body)
-	l.cors, l.http10 = cors, http10
+	l.cors, l.http10, l.bodiless = cors, http10, bodiless
 	if len(input) > 0 && c.state == stateRequest {
 		l.postponeInput(c, input)
 	}
@@ -175,6 +177,8 @@ func (l *loop) endPoll(c *conn, code wsproto.StatusCode, reason string) {
 		f = status401
 	case StatusKicked:
 		f = status403
+	case StatusInboundRate:
+		f = status429
 	}
 	l.rejected[f.reason]++
 	l.polled[pollRefused]++

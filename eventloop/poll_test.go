@@ -146,6 +146,29 @@ func TestPipelinedPolls(t *testing.T) {
 	eventually(t, "it is cut off", func() bool { return s.stats().Polls == 0 })
 }
 
+// Requests behind a poll whose turn has not come when it is answered are served after it.
+func TestRequestsThatWaitBehindAPoll(t *testing.T) {
+	s := start(t)
+	c := s.dial()
+	first := get("/")
+	c.send(get("/stream?topics=px.A&after="+c.poll("topics=px.A").cursor) + first[:10])
+	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	s.onConns(func(l *loop, c *conn) {
+		l.postponeInput(c, []byte(first[10:]+get("/stream?topics=px.A&wait=0s"))) // the round is over
+		l.shard.EndPoll(c.slot)
+	})
+	c.wantReply(c.reply(), 204)
+	if r, _ := c.response("GET"); r.StatusCode != 200 {
+		t.Error(r.Status)
+	}
+	c.wantReply(c.reply(), 200, `{"op":"ack"`)
+	s.onLoops(func(l *loop) {
+		if n := l.counters.inputBytes.Load(); n != 0 {
+			t.Errorf("%d bytes of input are left", n)
+		}
+	})
+}
+
 func TestPollIsRefused(t *testing.T) {
 	s := start(t, func(_ *Config, h *broadcast.Config) {
 		h.Subscribe = []string{"px.>"}
@@ -289,6 +312,19 @@ func TestBodies(t *testing.T) {
 		}
 		if _, err := c.r.ReadByte(); err != io.EOF {
 			t.Errorf("%q: after the answer %v", request, err)
+		}
+	}
+}
+
+// The topics of a JSON body are a list of strings; anything else is no topic.
+func TestTopicsOfAJSONBody(t *testing.T) {
+	s := start(t)
+	for _, topics := range []string{`"px.A"`, "null", "5", `{"px.A":1}`, "[]", "[5]"} {
+		body := `{"topics":` + topics + `}`
+		c := s.dial()
+		c.send(fmt.Sprintf("POST /latest HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		if a := c.reply(); a.status != 400 {
+			t.Errorf("%s: %d %s", body, a.status, a.text)
 		}
 	}
 }

@@ -34,6 +34,21 @@ func startRedirect(t *testing.T, settings ...setting) *server {
 	return s
 }
 
+// A request with a body is refused as one without it, whatever its path, and counts as no offence.
+func TestRedirectOfABody(t *testing.T) {
+	s := startRedirect(t)
+	for _, path := range []string{"/", "/stream", "/nothing"} {
+		c := s.dial()
+		c.send("POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody" + get("/"))
+		for _, want := range []int{405, 308} {
+			if r, _ := c.response("POST"); r.StatusCode != want {
+				t.Errorf("%s: %s, want %d", path, r.Status, want)
+				break
+			}
+		}
+	}
+}
+
 func TestRedirect(t *testing.T) {
 	s := startRedirect(t)
 	for _, row := range []struct {

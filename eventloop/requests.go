@@ -13,14 +13,15 @@ func (l *loop) readRequests(c *conn, b []byte) {
 		c.extra.request = append(c.extra.request, b...)
 		b = c.extra.request
 	}
+	defer l.forgetRequest()
 	limits := wsproto.RequestLimits{MaxBytes: l.engine.cfg.MaxHeaderSize, Body: true}
 	for len(b) > 0 && c.state == stateRequest {
 		r, n, err := wsproto.ParseRequest(b, limits)
-		if err != nil {
-			l.refuseError(c, err)
-			return
+		if n > 0 {
+			l.noteRequest(&r)
+			err = l.judgeBody(c, &r)
 		}
-		if err := l.judgeBody(&r); err != nil {
+		if err != nil {
 			l.refuseError(c, err)
 			return
 		}
@@ -40,26 +41,32 @@ func (l *loop) readRequests(c *conn, b []byte) {
 		if !l.withinCommands(c) {
 			return
 		}
-		l.noteOrigin(&r)
-		l.http10 = r.Minor == 0
 		l.serve(c, &r, body)
-		l.cors, l.http10 = l.cors[:0], false
+		l.forgetRequest()
 	}
 	if len(b) > 0 && c.state == stateOpen {
 		l.row(c).read(l, c, b)
 	}
 }
 
+// noteRequest notes the form of the answer to r, until forgetRequest.
+func (l *loop) noteRequest(r *wsproto.Request) {
+	l.noteOrigin(r)
+	l.http10, l.bodiless = r.Minor == 0, string(r.Method) == http.MethodHead
+}
+
+func (l *loop) forgetRequest() { l.cors, l.http10, l.bodiless = l.cors[:0], false, false }
+
 // continueResponse asks for the body of a request whose client waits for that, as curl does with large ones. Without it such clients
 // wait for a second.
 var continueResponse = []byte("HTTP/1.1 100 Continue\r\n\r\n")
 
-// judgeBody judges the body of a request: one for topics may have one.
-func (l *loop) judgeBody(r *wsproto.Request) error {
+// judgeBody judges the body of a request: one for topics may have one, and one that is redirected, which goes unread.
+func (l *loop) judgeBody(c *conn, r *wsproto.Request) error {
 	switch {
 	case r.BodyLength == 0:
 		return nil
-	case string(r.Path) != l.engine.cfg.StreamPath && string(r.Path) != l.engine.latestPath:
+	case c.flags&flagRedirect == 0 && string(r.Path) != l.engine.cfg.StreamPath && string(r.Path) != l.engine.latestPath:
 		return wsproto.ErrBody
 	case r.BodyLength > l.engine.cfg.MaxMessageSize:
 		return wsproto.ErrBodyTooLarge
@@ -99,17 +106,13 @@ func (l *loop) serve(c *conn, r *wsproto.Request, body []byte) {
 		l.refuseRequest(c, r, status404, "no such page")
 		return
 	}
-	get := string(r.Method) == http.MethodGet
-	if !get && string(r.Method) != http.MethodHead {
+	if string(r.Method) != http.MethodGet && !l.bodiless {
 		l.refuseRequest(c, r, status405, "only GET and HEAD")
 		return
 	}
 	head, body := p.full, p.body
 	if p.heldBy(r.IfNoneMatch) {
 		head, body = p.notModified, nil
-	}
-	if !get {
-		body = nil
 	}
 	l.respond(c, r.KeepAlive(), head, body)
 }

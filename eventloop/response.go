@@ -24,7 +24,9 @@ func (l *loop) respond(c *conn, keepAlive bool, head, body []byte) {
 		b = append(b, "Connection: keep-alive\r\n"...)
 	}
 	b = append(b, "\r\n"...)
-	b = append(b, body...)
+	if !l.bodiless {
+		b = append(b, body...)
+	}
 	l.scratch = reuse(b)
 	switch {
 	case !l.answer(c, b, 0):
@@ -95,9 +97,6 @@ func (l *loop) refuseError(c *conn, err error) {
 func (l *loop) refuseRequest(c *conn, r *wsproto.Request, f *refusal, why string) {
 	l.rejected[f.reason]++
 	head, body := f.response(why)
-	if string(r.Method) == http.MethodHead {
-		body = nil
-	}
 	l.respond(c, r.KeepAlive(), head, body)
 }
 

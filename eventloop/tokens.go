@@ -102,6 +102,15 @@ func (l *loop) leavePass(c *conn) {
 	p.user, p.proved, p.expires, p.token = nil, false, 0, 0
 }
 
+// leaveClient ends the counts of a client whose poll is answered: the connection stays, and may be a proxy's that forwards requests of
+// others.
+func (l *loop) leaveClient(c *conn) {
+	l.leavePass(c)
+	if c.flags&flagTrusted != 0 { // the address was that of the request
+		l.leaveAddress(c)
+	}
+}
+
 // An asking is a command auth whose token cannot be judged before the keys are fetched.
 type asking struct {
 	slot  uint32

@@ -101,7 +101,8 @@
 // RequestLimits.MaxBytes for each byte, less than the system call that read it.
 //
 // The HTTP part is stricter than RFC 9112 where leniency lets requests be smuggled past proxies: no bare LF, no folded
-// lines, no repeated singletons, no body at all, no target but origin-form, and no Host that is empty or not a host.
+// lines, no repeated singletons, no body but one that RequestLimits.Body allows, no target but origin-form, and no Host that
+// is empty or not a host.
 // It is laxer in one point: browsers leave [ ] { } | \ ^ ` unescaped in targets, so those pass, though RFC 3986 does not
 // allow them. Raw non-ASCII bytes in a target do not pass. Percent-encoding is left to the router.
 //

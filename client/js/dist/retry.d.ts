@@ -5,8 +5,8 @@ export declare function backoff(attempt: number, hidden?: boolean): number;
 export declare function wish(min: number, max?: number): number;
 /** The wish of a server that closed with a code and no word before. */
 export declare function leaving(code: number): number | undefined;
-/** No WebSocket on this platform. */
-export declare const NO_WEBSOCKET = 501;
+/** No WebSocket on this platform: a final code that no server and no proxy sends. */
+export declare const NO_WEBSOCKET = 4999;
 /** Close code: nothing was subscribed in time. The next subscription connects again. */
 export declare const IDLE = 4001;
 /** Whether a close code or HTTP status forbids a client to come back by itself. */

@@ -23,13 +23,13 @@ export function leaving(code: number): number | undefined {
   return [1001, 1012, 1013].includes(code) ? wish(LEAVING, 15 * LEAVING) : undefined;
 }
 
-/** No WebSocket on this platform. */
-export const NO_WEBSOCKET = 501;
+/** No WebSocket on this platform: a final code that no server and no proxy sends. */
+export const NO_WEBSOCKET = 4_999;
 
 /** Close code: nothing was subscribed in time. The next subscription connects again. */
 export const IDLE = 4001;
 
 /** Whether a close code or HTTP status forbids a client to come back by itself. */
 export function isFinal(code: number): boolean {
-  return [401, 403, NO_WEBSOCKET, 1008].includes(code) || code >= 4500;
+  return [401, 403, 1008].includes(code) || code >= 4500;
 }

@@ -126,7 +126,7 @@ async function events(body: ReadableStream<Uint8Array>, signal: AbortSignal, on:
     text = lines.pop()!;
     for (const line of lines) {
       signal.throwIfAborted();
-      const [, field, rest] = /^(\w*):? ?(.*)/.exec(line)!;
+      const [, field, rest] = /^(\w*):? ?(.*)/s.exec(line)!;
       if (field === "data") data += rest;
       else if (field === "retry") on.wait(wish(+rest!));
       else if (!line && data) {

@@ -80,6 +80,21 @@ describe("fallback", () => {
     });
   }
 
+  test("a payload may hold every separator of lines that JSON admits", async () => {
+    for (const transport of ["sse", "poll"]) {
+      const c = client(server.stream, { transports: [transport] });
+      const seen = [];
+      c.subscribe("px.line", (m) => seen.push(m.d));
+      await live(c, "px.line");
+      await until(() => {
+        nc.publish("px.line", '"a\u2028b\u2029c\u0085d"'); // as they are, not as escapes
+        return seen.includes("a\u2028b\u2029c\u0085d");
+      });
+      assert.equal(c.status.transport, transport);
+      assert.ok(c.heard.status.every((s) => s.state !== "offline"), JSON.stringify(c.heard.status));
+    }
+  });
+
   test("a server that is away is no proxy that blocks", async () => {
     const proxy = await startProxy(server.stream);
     const c = client(proxy.url);
@@ -88,6 +103,15 @@ describe("fallback", () => {
     proxy.close();
     await until(() => c.heard.status.filter((s) => s.state === "connecting").length >= 2);
     assert.ok(c.heard.status.every((s) => s.transport === null || s.transport === "ws"));
+  });
+
+  test("a proxy that does not implement one transport leads to the next", async () => {
+    const proxy = await startProxy(server.stream);
+    proxy.refuse = (head) => noUpgrade(head) ?? (/event-stream/.test(head) ? "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" : null);
+    const c = client(proxy.url);
+    c.subscribe("px.A", () => {});
+    await until(() => c.status.state === "live" || c.heard.error.length);
+    assert.deepEqual([c.status.transport, c.heard.error], ["poll", []]);
   });
 
   test("Retry-After is obeyed", async () => {

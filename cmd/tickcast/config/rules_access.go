@@ -36,11 +36,15 @@ func (v *validation) proxies(c *Server) {
 	}
 }
 
-// origin requires entries that admission knows.
-func (v *validation) origin(c *Origin) {
-	for _, text := range c.Allowed {
+// origin requires entries that admission knows. Browsers send cookies and certificates with the requests of all pages, so a list that
+// allows any page would let it act as its visitor; frames in a sandbox, of any page, have the origin null.
+func (v *validation) origin(c *Config) {
+	credentials := c.Auth.Enabled() && c.Auth.Cookie != "" || c.TLS.ClientUser != ""
+	for _, text := range c.Origin.Allowed {
 		if _, err := admission.ParseOrigins([]string{text}); err != nil {
 			v.add("origin.allowed", "%w", err)
+		} else if credentials && (text == "*" || text == "null") {
+			v.add("origin.allowed", "%q lets any web page act as its visitor, with auth.cookie or tls.client_user: name the pages", text)
 		}
 	}
 }

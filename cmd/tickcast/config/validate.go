@@ -18,7 +18,7 @@ func (c *Config) validate() error {
 	v.admission(&c.Limits)
 	v.connection(&c.Connection)
 	v.proxies(&c.Server)
-	v.origin(&c.Origin)
+	v.origin(c)
 	v.auth(&c.Auth)
 	v.flow(&c.Flow)
 	v.compression(&c.Compression)

@@ -42,6 +42,12 @@ func TestValidate(t *testing.T) {
 		change func(c *Config)
 	}{
 		{"server.node", func(c *Config) { c.Server.Node = "a b" }},
+		{"origin.allowed", func(c *Config) {
+			c.Origin.Allowed, c.Auth.JWKSURL, c.Auth.Cookie = []string{"*"}, "https://a.test/keys", "token"
+		}},
+		{"origin.allowed", func(c *Config) {
+			c.Origin.Allowed, c.Auth.JWKSURL, c.Auth.Cookie = []string{"https://a.test", "null"}, "https://a.test/keys", "token"
+		}},
 		{"server.node", func(c *Config) { c.Server.Node = strings.Repeat("n", 65) }},
 		{"server.listen", func(c *Config) { c.Server.Listen = nil }},
 		{"server.listen", func(c *Config) { c.Server.Listen = []string{""} }},
