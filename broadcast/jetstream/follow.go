@@ -40,6 +40,7 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 		r.last, r.placed = start.From-1, true
 	}
 	for {
+		before := r.last
 		err := r.readConsumer(ctx)
 		r.setCurrent(false)
 		switch {
@@ -53,9 +54,30 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 			return err
 		}
 		r.logFailure(err)
+		if r.ready && r.last == before {
+			r.passEmpty(ctx)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryPause):
+		}
+	}
+}
+
+// passEmpty reads on from the leader, without a consumer, up to the first message that is not empty. nats.go takes an empty message
+// whose publisher has set a header Status for one of the server's, so that no consumer ever brings it here.
+func (r *reader) passEmpty(ctx context.Context) {
+	for range fetchedAtOnce {
+		m, err := r.stream.next(ctx, r.filter, r.last+1)
+		if err != nil || m == nil {
+			return
+		}
+		if _, err := r.stream.info(ctx); err != nil { // it may be another stream
+			return
+		}
+		r.deliver(*m, 1)
+		if len(m.Data) > 0 {
+			return
 		}
 	}
 }
