@@ -55,7 +55,10 @@ func (h *Hub) deliver(d delivery) {
 	}
 	h.mu.Lock()
 	defer h.unlock()
-	t := h.wantedTopic(d.topic)
+	t, lost := h.wantedTopic(d.topic)
+	if lost {
+		h.noteNoRoom(d.topic, 0)
+	}
 	counts := t != nil && t.ownsCopy(d.source)
 	if counts && len(h.seams) > 0 {
 		counts = h.crossSeam(t, &d)

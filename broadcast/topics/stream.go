@@ -216,7 +216,11 @@ func (s *streamReader) Message(m StreamMessage) {
 // accept delivers d unless it is known. A topic whose load is under way gets it at once, or the order over topics would not
 // hold; the load then tells of the time before. Hub.mu is held.
 func (s *streamReader) accept(d delivery, data []byte) {
-	if t := s.hub.wantedTopic(d.topic); t != nil && d.seq > t.seq {
+	switch t, lost := s.hub.wantedTopic(d.topic); {
+	case lost:
+		s.cut = d.seq // for the questions that are under way
+		s.hub.noteNoRoom(d.topic, d.seq)
+	case t != nil && d.seq > t.seq:
 		s.hub.accept(t, d, data)
 	}
 }
