@@ -70,6 +70,34 @@ func TestHoleOfTopicsOfAStreamWithoutRoom(t *testing.T) {
 	}
 }
 
+// The owner's copy of the first message of a topic is lost in a hole from before the topic was known, and another copy comes.
+func TestTopicKnownByACopyIsStaleBehindAHole(t *testing.T) {
+	h, up := New(Config{}), new(listUpstream)
+	for _, name := range []string{"px.*", "*.A"} {
+		raise(t, h, name)
+		lookOnce(t, h, up)
+	}
+	h.Deliver("px.A", []byte("1"), "*.A") // of two connections: its copy by px.* comes, or not
+	if h.topics["px.A"].State() != nil {
+		t.Error("stale without a hole")
+	}
+	h.Lose("upstream", true, func(source string) bool { return source == "px.*" })
+	h.Deliver("px.B", []byte("1"), "px.*")
+	if h.topics["px.A"].State() == nil || h.topics["px.B"].State() != nil {
+		t.Errorf("px.A is not stale behind the hole, or px.B is")
+	}
+	raise(t, h, "*.C")
+	lookOnce(t, h, up)
+	h.Deliver("px.C", []byte("1"), "*.C")
+	if h.topics["px.C"].State() == nil {
+		t.Error("px.C is not stale: its copy of before the hole is lost")
+	}
+	h.Deliver("px.C", []byte("2"), "px.*")
+	if h.topics["px.C"].State() != nil {
+		t.Error("px.C is stale with its newest message")
+	}
+}
+
 // Commands that wait for a stream that is not there, and give up, leave nothing behind.
 func TestWaitersThatGiveUpAreForgotten(t *testing.T) {
 	const n = 10_000

@@ -68,6 +68,9 @@ func (h *Hub) deliver(d delivery) {
 	}
 	switch {
 	case !counts:
+		if t != nil && t.newest == nil && t.seq == t.Birth {
+			h.tellLostBefore(t)
+		}
 	case d.class.Delay > 0:
 		t.told = true
 		h.postpone(t, d)
