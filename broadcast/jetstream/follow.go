@@ -21,12 +21,12 @@ const (
 	idleTimeout     = 3 * time.Second        // without messages; then the stream itself is asked
 	retryPause      = 100 * time.Millisecond // between attempts to get a consumer
 	bridgePause     = 200 * time.Millisecond // between reads by direct get while there is no consumer
-	shorterAttempts = 10                     // a server may lag behind another for a moment, but not for so many attempts
+	shorterAttempts = 30                     // a server may lag behind another for a moment, but not for so many attempts
 )
 
 // Follow reads the messages whose subject matches filter, each once and in order, until ctx is done; then it returns nil. It
 // survives the loss of connections, servers, leaders and consumers. It fails when the stream was deleted or replaced by a
-// new one, and with ErrClosed.
+// new one, with ErrRewound, and with ErrClosed.
 //
 // It reads through a consumer of its own. Any irregularity (a missing sequence of the consumer, no heartbeat, a lost
 // connection) ends the consumer, and another one begins after the last message that was delivered. The leader of the
@@ -49,8 +49,8 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 		case s.nc.IsClosed():
 			return ErrClosed
 		case errors.Is(err, errShorter) && r.shorter >= shorterAttempts:
-			return fmt.Errorf("%w: %s", errChanged, s.name)
-		case errors.Is(err, errNoStream) || errors.Is(err, errChanged):
+			return fmt.Errorf("%w: %s", ErrRewound, s.name)
+		case errors.Is(err, errNoStream) || errors.Is(err, errChanged) || errors.Is(err, ErrRewound):
 			return err
 		}
 		r.logFailure(err)
@@ -97,6 +97,9 @@ func (r *reader) readConsumer(ctx context.Context) error {
 		return err
 	}
 	defer r.stream.deleteConsumer(consumer)
+	if err := r.checkLast(ctx); err != nil {
+		return err
+	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullHeartbeat(heartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
@@ -234,6 +237,8 @@ func (r *reader) skipIdle(ctx context.Context, idle uint64) error {
 	case r.whole:
 		r.skipTo(idle + 1)
 	}
-	r.last = idle
+	if r.last < idle {
+		r.last, r.lastAt = idle, time.Time{}
+	}
 	return nil
 }

@@ -44,10 +44,14 @@ var ErrWorkQueue = errors.New("jetstream: the stream is a work queue, whose mess
 // ErrClosed ends Follow when the NATS connection was closed for good.
 var ErrClosed = errors.New("jetstream: the nats connection was closed for good")
 
+// ErrRewound ends Follow when the stream has lost its newest messages: its server crashed, or it was restored from a copy. It is still the
+// stream of before, but its sequences are given out again.
+var ErrRewound = errors.New("jetstream: the stream has lost its newest messages")
+
 var (
 	errNoStream = errors.New("jetstream: no stream holds the subject")
 	errPart     = errors.New("jetstream: the stream holds only part of the subject")
-	errChanged  = errors.New("jetstream: the stream was deleted and made anew, or has lost its newest messages")
+	errChanged  = errors.New("jetstream: the stream was deleted and made anew")
 )
 
 // requestTimeout limits one request to JetStream.
