@@ -67,12 +67,15 @@ func (s *Stream) open(ctx context.Context, name, pattern string) (*Stream, error
 		return nil, fmt.Errorf("%w: %s has %q, wanted is %q", errPart, name, c.Subjects, pattern)
 	}
 	found.created = info.Created
-	found.warn(info.Config)
+	found.warn(info.Config, pattern)
 	return found, nil
 }
 
-// warn logs settings that make cursors unreliable or reading slow.
-func (s *Stream) warn(c jetstream.StreamConfig) {
+// warn logs settings that make losses invisible, cursors unreliable or reading slow.
+func (s *Stream) warn(c jetstream.StreamConfig, pattern string) {
+	if !holdsAll(pattern, c) && (c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxMsgsPerSubject > 0) {
+		s.log.Info("the stream has other messages too, those of the topics that its limits remove too soon are missed unseen", "stream", s.name)
+	}
 	if c.Storage == jetstream.MemoryStorage && c.Replicas <= 1 {
 		s.log.Warn("the stream starts again from 1 when its server restarts, and nothing shows it", "stream", s.name)
 	}
