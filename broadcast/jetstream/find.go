@@ -8,8 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"tickcast/broadcast/subject"
 )
 
 // A Source identifies a stream.
@@ -55,16 +53,13 @@ func Open(ctx context.Context, nc *nats.Conn, from Source, log *slog.Logger) (*S
 
 // open returns the stream of a name, with the connection of s.
 func (s *Stream) open(ctx context.Context, name, pattern string) (*Stream, error) {
-	found := &Stream{nc: s.nc, js: s.js, log: s.log, api: s.api, name: name}
+	found := &Stream{nc: s.nc, js: s.js, log: s.log, api: s.api, name: name, pattern: pattern}
 	info, err := found.info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	switch c := info.Config; {
-	case c.Retention == jetstream.WorkQueuePolicy:
+	if info.Config.Retention == jetstream.WorkQueuePolicy {
 		return nil, fmt.Errorf("%w: %s", ErrWorkQueue, name)
-	case ownSubjects(c) && !subject.CoveredBy(c.Subjects, pattern):
-		return nil, fmt.Errorf("%w: %s has %q, wanted is %q", errPart, name, c.Subjects, pattern)
 	}
 	found.created = info.Created
 	found.warn(info.Config, pattern)

@@ -25,8 +25,8 @@ const (
 )
 
 // Follow reads the messages whose subject matches filter, each once and in order, until ctx is done; then it returns nil. It
-// survives the loss of connections, servers, leaders and consumers. It fails when the stream was deleted or replaced by a
-// new one, with ErrRewound, and with ErrClosed.
+// survives the loss of connections, servers, leaders and consumers. It fails when the stream was deleted, was replaced by
+// a new one or does not hold the pattern any more, with ErrRewound, and with ErrClosed.
 //
 // It reads through a consumer of its own. Any irregularity (a missing sequence of the consumer, no heartbeat, a lost
 // connection) ends the consumer, and another one begins after the last message that was delivered. The leader of the
@@ -50,7 +50,7 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 			return ErrClosed
 		case errors.Is(err, errShorter) && r.shorter >= shorterAttempts:
 			return fmt.Errorf("%w: %s", ErrRewound, s.name)
-		case errors.Is(err, errNoStream) || errors.Is(err, errChanged) || errors.Is(err, ErrRewound):
+		case errors.Is(err, errNoStream) || errors.Is(err, errPart) || errors.Is(err, errChanged) || errors.Is(err, ErrRewound):
 			return err
 		}
 		r.logFailure(err)
@@ -215,7 +215,7 @@ func (r *reader) checkIdle(ctx context.Context, idle *uint64) error {
 		err = r.skipIdle(ctx, *idle)
 	}
 	switch {
-	case errors.Is(err, errNoStream) || errors.Is(err, errChanged) || errors.Is(err, errSilent):
+	case errors.Is(err, errNoStream) || errors.Is(err, errPart) || errors.Is(err, errChanged) || errors.Is(err, errSilent):
 		return err
 	case err != nil:
 		r.setCurrent(false)

@@ -206,6 +206,26 @@ func TestFollowEndsWhenTheStreamIsAnotherOne(t *testing.T) {
 	}
 }
 
+// A stream that does not listen to the subject any more looks silent.
+func TestFollowEndsWhenTheStreamHoldsThePatternNoMore(t *testing.T) {
+	config := jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>", "x"}}
+	nc, js := startJetStream(t, config)
+	r, result := follow(t, mustOpen(t, nc, "ord.>"), "ord.>", Start{})
+	config.Subjects = []string{"x"}
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-result:
+		if !errors.Is(err, errPart) {
+			t.Errorf("Follow = %v, want %v", err, errPart)
+		}
+	case <-time.After(natstest.Patience):
+		t.Fatal("Follow goes on")
+	}
+	r.await(t, "not current", func() bool { return !r.ok })
+}
+
 // A stream that has lost its newest messages gives out their sequences again.
 func TestFollowEndsWhenTheLastMessageIsAnotherOne(t *testing.T) {
 	nc, js := startJetStream(t, jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>"}})

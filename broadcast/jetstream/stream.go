@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/broadcast/subject"
 )
 
 // A Stream is one JetStream stream. It is read and never written. All methods are safe for any goroutine.
@@ -21,6 +23,7 @@ type Stream struct {
 	log     *slog.Logger
 	api     string // the beginning of the subjects of JetStream's API, with a dot at the end
 	name    string
+	pattern string // a subject or pattern; see Source
 	created time.Time
 	state   atomic.Pointer[jetstream.StreamInfo] // the leader's latest answer
 }
@@ -65,7 +68,7 @@ func (s *Stream) Epoch() string {
 }
 
 // info asks the leader for the configuration and the state of the stream. The error is errChanged if a new stream of the
-// same name answers.
+// same name answers, and errPart if the stream does not hold the whole pattern.
 func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -79,6 +82,9 @@ func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	info := found.CachedInfo()
 	if !s.created.IsZero() && !info.Created.Equal(s.created) {
 		return nil, fmt.Errorf("%w: %s", errChanged, s.name)
+	}
+	if c := info.Config; ownSubjects(c) && !subject.CoveredBy(c.Subjects, s.pattern) {
+		return nil, fmt.Errorf("%w: %s has %q, wanted is %q", errPart, s.name, c.Subjects, s.pattern)
 	}
 	s.state.Store(info)
 	return info, nil
