@@ -40,8 +40,3 @@ func holdsAll(filter string, c jetstream.StreamConfig) bool {
 	}
 	return ownSubjects(c) && !slices.ContainsFunc(c.Subjects, func(s string) bool { return !subject.Covers(filter, s) })
 }
-
-// ownSubjects reports whether a stream with config c has only messages of the subjects that it listens to.
-func ownSubjects(c jetstream.StreamConfig) bool {
-	return c.Mirror == nil && len(c.Sources) == 0 && c.SubjectTransform == nil
-}

@@ -92,3 +92,8 @@ func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 
 // gone returns the error of a stream that was deleted.
 func (s *Stream) gone() error { return fmt.Errorf("%w any more: %s", errNoStream, s.name) }
+
+// ownSubjects reports whether a stream with config c has only messages of the subjects that it listens to.
+func ownSubjects(c jetstream.StreamConfig) bool {
+	return c.Mirror == nil && len(c.Sources) == 0 && c.SubjectTransform == nil
+}
