@@ -17,13 +17,14 @@ import (
 //
 // Messages that were removed by hand (deleted messages, purged subjects) count as never published, since NATS does not
 // name them. In some streams messages end in other ways: they are acknowledged, have a lifetime of their own, or are
-// replaced by a rollup. Such a stream is complete only if it has no holes at all.
+// replaced by a rollup. A mirror has holes where its origin had removed messages before they were copied. Such a stream is
+// complete only if it has no holes at all.
 func provesComplete(info *jetstream.StreamInfo, after, left uint64) bool {
 	c, lostFront := info.Config, info.State.FirstSeq > after+1
 	switch {
 	case !lostFront && info.State.NumDeleted == 0:
 		return true
-	case c.Retention != jetstream.LimitsPolicy || c.AllowMsgTTL || c.AllowRollup:
+	case c.Retention != jetstream.LimitsPolicy || c.AllowMsgTTL || c.AllowRollup || c.Mirror != nil:
 		return false
 	case c.MaxMsgsPerSubject > 0 && left >= uint64(c.MaxMsgsPerSubject):
 		return false
@@ -38,9 +39,4 @@ func holdsAll(filter string, c jetstream.StreamConfig) bool {
 		return true
 	}
 	return ownSubjects(c) && !slices.ContainsFunc(c.Subjects, func(s string) bool { return !subject.Covers(filter, s) })
-}
-
-// ownSubjects reports whether a stream with config c has only messages of the subjects that it listens to.
-func ownSubjects(c jetstream.StreamConfig) bool {
-	return c.Mirror == nil && len(c.Sources) == 0 && c.SubjectTransform == nil
 }

@@ -57,24 +57,31 @@ func (s *Stream) direct(ctx context.Context, request getRequest) (msgs []Message
 	if err != nil {
 		return nil, end, err
 	}
-	inbox := s.nc.NewInbox()
-	answers, err := s.nc.SubscribeSync(inbox)
+	inbox, answers := s.nc.NewInbox(), make(chan *nats.Msg)
+	sub, err := s.nc.Subscribe(inbox, func(m *nats.Msg) { // NextMsg would take a message with a header Status 503 for an error
+		select {
+		case answers <- m:
+		case <-ctx.Done():
+		}
+	})
 	if err != nil {
 		return nil, end, err
 	}
-	defer func() { _ = answers.Unsubscribe() }() // fails if the connection is closed
+	defer func() { _ = sub.Unsubscribe() }() // fails if the connection is closed
 	if err := s.nc.PublishRequest(s.api+"DIRECT.GET."+s.name, inbox, body); err != nil {
 		return nil, end, err
 	}
 	for {
-		m, err := answers.NextMsgWithContext(ctx)
-		if errors.Is(err, nats.ErrNoResponders) {
+		var m *nats.Msg
+		select {
+		case m = <-answers:
+		case <-ctx.Done():
+			return nil, end, ctx.Err()
+		}
+		switch {
+		case m.Header == nil: // its publisher's headers cannot be read, nor can those behind them
 			return nil, end, errNoDirectGet
-		}
-		if err != nil {
-			return nil, end, err
-		}
-		if m.Header.Get(jetstream.SequenceHeader) == "" {
+		case lastOf(m.Header, jetstream.SequenceHeader) == "":
 			end, err := parseEnd(m.Header, len(msgs))
 			return msgs, end, err
 		}
@@ -106,12 +113,20 @@ func parseEnd(h nats.Header, n int) (end getEnd, err error) {
 
 // parseDirect reads one message of an answer.
 func parseDirect(m *nats.Msg) (Message, error) {
-	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	seq, err := strconv.ParseUint(lastOf(m.Header, jetstream.SequenceHeader), 10, 64)
 	if err != nil {
 		return Message{}, err
 	}
-	stored, err := time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
-	return Message{m.Header.Get(jetstream.SubjectHeader), m.Data, seq, stored}, err
+	stored, err := time.Parse(time.RFC3339Nano, lastOf(m.Header, jetstream.TimeStampHeaer))
+	return Message{lastOf(m.Header, jetstream.SubjectHeader), m.Data, seq, stored}, err
+}
+
+// lastOf returns the last value of a header: the server's. The publisher may have set the same header, as republished messages have it.
+func lastOf(h nats.Header, key string) string {
+	if values := h[key]; len(values) > 0 {
+		return values[len(values)-1]
+	}
+	return ""
 }
 
 // leaderFrom is directFrom at the leader, which knows all messages of the stream but returns one at a time. It stops at the

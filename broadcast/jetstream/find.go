@@ -8,8 +8,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"tickcast/broadcast/subject"
 )
 
 // A Source identifies a stream.
@@ -55,24 +53,24 @@ func Open(ctx context.Context, nc *nats.Conn, from Source, log *slog.Logger) (*S
 
 // open returns the stream of a name, with the connection of s.
 func (s *Stream) open(ctx context.Context, name, pattern string) (*Stream, error) {
-	found := &Stream{nc: s.nc, js: s.js, log: s.log, api: s.api, name: name}
+	found := &Stream{nc: s.nc, js: s.js, log: s.log, api: s.api, name: name, pattern: pattern}
 	info, err := found.info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	switch c := info.Config; {
-	case c.Retention == jetstream.WorkQueuePolicy:
+	if info.Config.Retention == jetstream.WorkQueuePolicy {
 		return nil, fmt.Errorf("%w: %s", ErrWorkQueue, name)
-	case ownSubjects(c) && !subject.CoveredBy(c.Subjects, pattern):
-		return nil, fmt.Errorf("%w: %s has %q, wanted is %q", errPart, name, c.Subjects, pattern)
 	}
 	found.created = info.Created
-	found.warn(info.Config)
+	found.warn(info.Config, pattern)
 	return found, nil
 }
 
-// warn logs settings that make cursors unreliable or reading slow.
-func (s *Stream) warn(c jetstream.StreamConfig) {
+// warn logs settings that make losses invisible, cursors unreliable or reading slow.
+func (s *Stream) warn(c jetstream.StreamConfig, pattern string) {
+	if !holdsAll(pattern, c) && (c.MaxMsgs > 0 || c.MaxBytes > 0 || c.MaxMsgsPerSubject > 0) {
+		s.log.Info("the stream has other messages too, those of the topics that its limits remove too soon are missed unseen", "stream", s.name)
+	}
 	if c.Storage == jetstream.MemoryStorage && c.Replicas <= 1 {
 		s.log.Warn("the stream starts again from 1 when its server restarts, and nothing shows it", "stream", s.name)
 	}

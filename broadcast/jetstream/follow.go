@@ -21,12 +21,12 @@ const (
 	idleTimeout     = 3 * time.Second        // without messages; then the stream itself is asked
 	retryPause      = 100 * time.Millisecond // between attempts to get a consumer
 	bridgePause     = 200 * time.Millisecond // between reads by direct get while there is no consumer
-	shorterAttempts = 10                     // a server may lag behind another for a moment, but not for so many attempts
+	shorterAttempts = 30                     // a server may lag behind another for a moment, but not for so many attempts
 )
 
 // Follow reads the messages whose subject matches filter, each once and in order, until ctx is done; then it returns nil. It
-// survives the loss of connections, servers, leaders and consumers. It fails when the stream was deleted or replaced by a
-// new one, and with ErrClosed.
+// survives the loss of connections, servers, leaders and consumers. It fails when the stream was deleted, was replaced by
+// a new one or does not hold the pattern any more, with ErrRewound, and with ErrClosed.
 //
 // It reads through a consumer of its own. Any irregularity (a missing sequence of the consumer, no heartbeat, a lost
 // connection) ends the consumer, and another one begins after the last message that was delivered. The leader of the
@@ -40,6 +40,7 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 		r.last, r.placed = start.From-1, true
 	}
 	for {
+		before := r.last
 		err := r.readConsumer(ctx)
 		r.setCurrent(false)
 		switch {
@@ -48,14 +49,35 @@ func (s *Stream) Follow(ctx context.Context, filter string, start Start, to Sink
 		case s.nc.IsClosed():
 			return ErrClosed
 		case errors.Is(err, errShorter) && r.shorter >= shorterAttempts:
-			return fmt.Errorf("%w: %s", errChanged, s.name)
-		case errors.Is(err, errNoStream) || errors.Is(err, errChanged):
+			return fmt.Errorf("%w: %s", ErrRewound, s.name)
+		case errors.Is(err, errNoStream) || errors.Is(err, errPart) || errors.Is(err, errChanged) || errors.Is(err, ErrRewound):
 			return err
 		}
 		r.logFailure(err)
+		if r.ready && r.last == before {
+			r.passEmpty(ctx)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryPause):
+		}
+	}
+}
+
+// passEmpty reads on from the leader, without a consumer, up to the first message that is not empty. nats.go takes an empty message
+// whose publisher has set a header Status for one of the server's, so that no consumer ever brings it here.
+func (r *reader) passEmpty(ctx context.Context) {
+	for range fetchedAtOnce {
+		m, err := r.stream.next(ctx, r.filter, r.last+1)
+		if err != nil || m == nil {
+			return
+		}
+		if _, err := r.stream.info(ctx); err != nil { // it may be another stream
+			return
+		}
+		r.deliver(*m, 1)
+		if len(m.Data) > 0 {
+			return
 		}
 	}
 }
@@ -75,6 +97,9 @@ func (r *reader) readConsumer(ctx context.Context) error {
 		return err
 	}
 	defer r.stream.deleteConsumer(consumer)
+	if err := r.checkLast(ctx); err != nil {
+		return err
+	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullHeartbeat(heartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
@@ -190,7 +215,7 @@ func (r *reader) checkIdle(ctx context.Context, idle *uint64) error {
 		err = r.skipIdle(ctx, *idle)
 	}
 	switch {
-	case errors.Is(err, errNoStream) || errors.Is(err, errChanged) || errors.Is(err, errSilent):
+	case errors.Is(err, errNoStream) || errors.Is(err, errPart) || errors.Is(err, errChanged) || errors.Is(err, errSilent):
 		return err
 	case err != nil:
 		r.setCurrent(false)
@@ -212,6 +237,8 @@ func (r *reader) skipIdle(ctx context.Context, idle uint64) error {
 	case r.whole:
 		r.skipTo(idle + 1)
 	}
-	r.last = idle
+	if r.last < idle {
+		r.last, r.lastAt = idle, time.Time{}
+	}
 	return nil
 }

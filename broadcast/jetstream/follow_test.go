@@ -205,3 +205,49 @@ func TestFollowEndsWhenTheStreamIsAnotherOne(t *testing.T) {
 		r.await(t, "not current", func() bool { return !r.ok })
 	}
 }
+
+// A stream that does not listen to the subject any more looks silent.
+func TestFollowEndsWhenTheStreamHoldsThePatternNoMore(t *testing.T) {
+	config := jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>", "x"}}
+	nc, js := startJetStream(t, config)
+	r, result := follow(t, mustOpen(t, nc, "ord.>"), "ord.>", Start{})
+	config.Subjects = []string{"x"}
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-result:
+		if !errors.Is(err, errPart) {
+			t.Errorf("Follow = %v, want %v", err, errPart)
+		}
+	case <-time.After(natstest.Patience):
+		t.Fatal("Follow goes on")
+	}
+	r.await(t, "not current", func() bool { return !r.ok })
+}
+
+// A stream that has lost its newest messages gives out their sequences again.
+func TestFollowEndsWhenTheLastMessageIsAnotherOne(t *testing.T) {
+	nc, js := startJetStream(t, jetstream.StreamConfig{Name: "O", Subjects: []string{"ord.>"}})
+	natstest.Store(t, js, "ord.a 1", "ord.a 2", "ord.a 3")
+	s := mustOpen(t, nc, "ord.>")
+	second, err := s.get(t.Context(), getRequest{Seq: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []time.Duration{0, 1} {
+		r := newSinkRecorder()
+		reader := &reader{stream: s, to: r, filter: "ord.>", ready: true, placed: true, last: 2, lastAt: second.Time.Add(other)}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- reader.readConsumer(ctx) }()
+		if other == 0 {
+			r.await(t, "the next", func() bool { return len(r.msgs) == 1 })
+			cancel()
+		}
+		if err := <-result; errors.Is(err, ErrRewound) != (other > 0) {
+			t.Errorf("another time by %d ns: %v", other, err)
+		}
+		cancel()
+	}
+}

@@ -3,7 +3,9 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -41,8 +43,9 @@ type reader struct {
 	to     Sink
 	filter string
 
-	last   uint64 // all messages up to this sequence were delivered or reported as a gap
-	placed bool   // last has its first value
+	last   uint64    // all messages up to this sequence were delivered or reported as a gap
+	lastAt time.Time // when the stream stored the message last; zero = last is no message
+	placed bool      // last has its first value
 
 	newest    bool   // the newest message of each subject is still being read
 	newestEnd uint64 // the upper bound of their sequences
@@ -94,6 +97,18 @@ func (r *reader) begin(info *jetstream.StreamInfo, pending uint64) error {
 	return nil
 }
 
+// checkLast returns ErrRewound if the stream has another message in the place of the last one. One that was removed proves nothing.
+func (r *reader) checkLast(ctx context.Context) error {
+	if r.lastAt.IsZero() {
+		return nil
+	}
+	m, err := r.stream.get(ctx, getRequest{Seq: r.last})
+	if err == nil && m != nil && !m.Time.Equal(r.lastAt) {
+		err = fmt.Errorf("%w: %s", ErrRewound, r.stream.name)
+	}
+	return err
+}
+
 func (r *reader) reportReady(streamLast uint64) {
 	if r.ready {
 		return
@@ -122,7 +137,7 @@ func (r *reader) beginNewest(state jetstream.StreamState, pending uint64) {
 func (r *reader) skipTo(first uint64) {
 	if first > r.last+1 {
 		r.to.Gap(r.last, first)
-		r.last = first - 1
+		r.last, r.lastAt = first-1, time.Time{}
 	}
 }
 
@@ -135,7 +150,7 @@ func (r *reader) deliver(m Message, pending uint64) {
 	if r.whole && !r.newest {
 		r.skipTo(m.Seq)
 	}
-	r.last = m.Seq
+	r.last, r.lastAt = m.Seq, m.Time
 	r.to.Message(m)
 	if r.newest && (pending == 0 || m.Seq > r.newestEnd) {
 		r.newest, r.placed = false, true

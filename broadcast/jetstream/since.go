@@ -17,7 +17,7 @@ import (
 //
 //   - Limits remove the oldest messages of the stream or of a subject. So if the message after is one of the subject itself
 //     and still there, all later ones are there too. This proof is free: reading begins with that message. It fails
-//     for a pattern, whose other subjects may have lost messages.
+//     for a pattern, whose other subjects may have lost messages, and for a mirror, whose origin has limits of its own.
 //   - Otherwise the state and the limits of the stream must prove it; see provesComplete. The leader is asked last.
 //   - A page must begin with the last message of the page before. Otherwise messages were removed during the reading.
 //   - Any server with a copy may answer, and may be behind. Messages that it lacks up to upto are read from the leader.
@@ -45,7 +45,7 @@ func (s *Stream) Since(ctx context.Context, pattern string, after, upto uint64, 
 		return msgs, false, nil
 	}
 	c := s.state.Load().Config
-	if h.anchored && !subject.IsPattern(pattern) && c.Retention == jetstream.LimitsPolicy && !c.AllowMsgTTL {
+	if h.anchored && !subject.IsPattern(pattern) && c.Retention == jetstream.LimitsPolicy && !c.AllowMsgTTL && c.Mirror == nil {
 		return msgs, true, nil
 	}
 	info, err := s.info(ctx)

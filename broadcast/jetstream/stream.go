@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"tickcast/broadcast/subject"
 )
 
 // A Stream is one JetStream stream. It is read and never written. All methods are safe for any goroutine.
@@ -21,6 +23,7 @@ type Stream struct {
 	log     *slog.Logger
 	api     string // the beginning of the subjects of JetStream's API, with a dot at the end
 	name    string
+	pattern string // a subject or pattern; see Source
 	created time.Time
 	state   atomic.Pointer[jetstream.StreamInfo] // the leader's latest answer
 }
@@ -44,10 +47,14 @@ var ErrWorkQueue = errors.New("jetstream: the stream is a work queue, whose mess
 // ErrClosed ends Follow when the NATS connection was closed for good.
 var ErrClosed = errors.New("jetstream: the nats connection was closed for good")
 
+// ErrRewound ends Follow when the stream has lost its newest messages: its server crashed, or it was restored from a copy. It is still the
+// stream of before, but its sequences are given out again.
+var ErrRewound = errors.New("jetstream: the stream has lost its newest messages")
+
 var (
 	errNoStream = errors.New("jetstream: no stream holds the subject")
 	errPart     = errors.New("jetstream: the stream holds only part of the subject")
-	errChanged  = errors.New("jetstream: the stream was deleted and made anew, or has lost its newest messages")
+	errChanged  = errors.New("jetstream: the stream was deleted and made anew")
 )
 
 // requestTimeout limits one request to JetStream.
@@ -61,7 +68,7 @@ func (s *Stream) Epoch() string {
 }
 
 // info asks the leader for the configuration and the state of the stream. The error is errChanged if a new stream of the
-// same name answers.
+// same name answers, and errPart if the stream does not hold the whole pattern.
 func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -76,9 +83,17 @@ func (s *Stream) info(ctx context.Context) (*jetstream.StreamInfo, error) {
 	if !s.created.IsZero() && !info.Created.Equal(s.created) {
 		return nil, fmt.Errorf("%w: %s", errChanged, s.name)
 	}
+	if c := info.Config; ownSubjects(c) && !subject.CoveredBy(c.Subjects, s.pattern) {
+		return nil, fmt.Errorf("%w: %s has %q, wanted is %q", errPart, s.name, c.Subjects, s.pattern)
+	}
 	s.state.Store(info)
 	return info, nil
 }
 
 // gone returns the error of a stream that was deleted.
 func (s *Stream) gone() error { return fmt.Errorf("%w any more: %s", errNoStream, s.name) }
+
+// ownSubjects reports whether a stream with config c has only messages of the subjects that it listens to.
+func ownSubjects(c jetstream.StreamConfig) bool {
+	return c.Mirror == nil && len(c.Sources) == 0 && c.SubjectTransform == nil
+}

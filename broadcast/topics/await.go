@@ -43,7 +43,7 @@ func (r *registry) ask(i *interest, c *Class, from *wire.Cursor, asked Question,
 	if asked&AskPast == 0 {
 		if loads := r.loadsOf(i, c); len(loads) > 0 {
 			for _, l := range loads {
-				l.waiters = append(l.waiters, w)
+				l.addWaiter(w)
 			}
 			w.left += len(loads) - 1
 			return AskPast
@@ -54,17 +54,17 @@ func (r *registry) ask(i *interest, c *Class, from *wire.Cursor, asked Question,
 	}
 	s := r.streamOf(c)
 	if asked&AskPast == 0 && s.epoch.Load() == nil { // nobody asks, but the stream has to be found
-		s.reachings = append(s.reachings, reaching{0, w})
+		s.reach(0, w)
 		return AskPast
 	}
 	switch ahead := from != nil && from.Epoch == s.epochNow() && from.Seq > s.last.Load(); {
 	case from == nil:
 	case ahead && asked&AskReach == 0:
-		s.reachings = append(s.reachings, reaching{from.Seq, w})
+		s.reach(from.Seq, w)
 		return AskReach
 	case !ahead && asked&AskMissed == 0:
 		if l := r.resumeLoad(i, c, from); l != nil {
-			l.waiters = append(l.waiters, w)
+			l.addWaiter(w)
 			return AskMissed
 		}
 	}

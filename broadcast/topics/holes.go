@@ -61,6 +61,36 @@ func (r *registry) noteHoleUnder(name, why string) {
 	}
 }
 
+// tellLostBefore calls t stale if its patterns have a hole from before it was known. It has no message yet, but a copy of one came that
+// does not count: the copy of its owner may be lost in that hole.
+func (r *registry) tellLostBefore(t *Topic) {
+	if t.Class.Mode != ModeLast {
+		return // see tellHoles
+	}
+	for _, i := range r.patterns.Match(nil, t.Name) {
+		if i.hole != "" {
+			r.setStale(t, causeLost, i.hole)
+			return
+		}
+	}
+}
+
+// noteNoRoom notes on the patterns over a topic for which there is no room that its message is lost. seq is the message's sequence in
+// its stream; 0 without one. A new topic of the same patterns is told too: nobody keeps the names of those without room.
+func (r *registry) noteNoRoom(name string, seq uint64) {
+	const why = "the server holds too many topics"
+	r.total++ // the hole's own position
+	for _, i := range r.patterns.Match(nil, name) {
+		switch c := r.classes.over(i.name); {
+		case c == nil || !c.Streamed():
+			i.since = r.total
+		case i.since != unknown:
+			i.since = max(i.since, seq)
+		}
+		i.hole = why
+	}
+}
+
 // noteHoleOver notes a hole of a feed on the patterns over its topics, of the classes for which of reports true.
 func (r *registry) noteHoleOver(source, why string, of func(c *Class) bool) {
 	if !subject.IsPattern(source) {

@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"tickcast/broadcast/subject"
@@ -18,7 +19,20 @@ type load struct {
 	resume  bool
 	gen     uint32 // of after
 	waiters []*Waiter
+	sweepAt int // waiters at which the released ones are forgotten
 }
+
+// addWaiter notes that w waits for l.
+func (l *load) addWaiter(w *Waiter) {
+	l.waiters = append(l.waiters, w)
+	if len(l.waiters) >= l.sweepAt { // others may have given up
+		l.waiters = slices.DeleteFunc(l.waiters, func(w *Waiter) bool { return w.released })
+		l.sweepAt = 2*len(l.waiters) + sweepFrom
+	}
+}
+
+// sweepFrom is the least number of waiters that are looked through for those that have given up. Chosen by us.
+const sweepFrom = 64
 
 // A Question is asked at most once for each topic or pattern of a command, so that every command has an end. They are flags.
 type Question uint8
@@ -71,7 +85,8 @@ type streamState struct {
 	gen       uint32        // how often the stream was made anew; as in epoch
 	ok        bool          // messages arrive
 	why       string        // the stream cannot be read; "" = it can, or was not tried
-	reachings []reaching    // bounded as the commands that wait
+	reachings []reaching    // bounded as the commands that wait, see reach
+	sweepAt   int           // reachings at which those of released waiters are forgotten
 	vain      bool          // questions had no answer: they are asked again
 }
 
@@ -92,6 +107,15 @@ func (s *streamState) epochNow() string {
 // covers reports whether i is a pattern of topics of the stream alone: then interest.since is a sequence of the stream.
 func (s *streamState) covers(i *interest) bool {
 	return i.topic == nil && subject.Covers(s.feed.class.Match, i.name)
+}
+
+// reach lets w wait until every message up to seq has come.
+func (s *streamState) reach(seq uint64, w *Waiter) {
+	s.reachings = append(s.reachings, reaching{seq, w})
+	if len(s.reachings) >= s.sweepAt {
+		s.reachings = slices.DeleteFunc(s.reachings, func(r reaching) bool { return r.waiter.released })
+		s.sweepAt = 2*len(s.reachings) + sweepFrom
+	}
 }
 
 // ask queues a load for the loaders, and returns it.

@@ -314,7 +314,7 @@ func (s *streamReader) endLoad(l *load, newest, missed []StreamMessage, whole bo
 // beginTopic begins a topic with m, its newest message. Hub.mu is held.
 func (s *streamReader) beginTopic(l *load, m StreamMessage) {
 	h := s.hub
-	t := s.wantedTopic(m.Subject)
+	t, _ := s.wantedTopic(m.Subject)
 	if t == nil || t.since != unknown || !l.isAbout(t) {
 		return // it has begun: later messages come through the consumer
 	}
@@ -344,11 +344,11 @@ func (s *streamReader) beginTopic(l *load, m StreamMessage) {
 	}
 }
 
-// wantedTopic returns the topic of a subject of the stream, if somebody wants it, else nil. Hub.mu is held.
-func (s *streamReader) wantedTopic(subject string) *Topic {
+// wantedTopic is registry.wantedTopic for a subject of the stream. Hub.mu is held.
+func (s *streamReader) wantedTopic(subject string) (t *Topic, lost bool) {
 	name, ok := s.class.topicOf(subject)
 	if !ok || s.hub.classes.of(name) != s.class {
-		return nil
+		return nil, false
 	}
 	return s.hub.wantedTopic(name)
 }
@@ -359,9 +359,10 @@ func (s *streamReader) keepMissed(l *load, missed []StreamMessage) {
 	for _, m := range newestOf(nil, missed) { // topics that were asked for in vain: their shards do not know them
 		s.beginTopic(l, m)
 	}
-	byTopic := make(map[*Topic][]*Message)
+	byTopic, whole := make(map[*Topic][]*Message), true
 	for _, m := range missed {
-		t := s.wantedTopic(m.Subject)
+		t, lost := s.wantedTopic(m.Subject)
+		whole = whole && !lost
 		if t == nil {
 			continue
 		}
@@ -391,5 +392,7 @@ func (s *streamReader) keepMissed(l *load, missed []StreamMessage) {
 			merge(t)
 		}
 	}
-	l.interest.since = min(l.interest.since, l.after)
+	if whole {
+		l.interest.since = min(l.interest.since, l.after)
+	}
 }

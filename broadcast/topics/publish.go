@@ -55,7 +55,10 @@ func (h *Hub) deliver(d delivery) {
 	}
 	h.mu.Lock()
 	defer h.unlock()
-	t := h.wantedTopic(d.topic)
+	t, lost := h.wantedTopic(d.topic)
+	if lost {
+		h.noteNoRoom(d.topic, 0)
+	}
 	counts := t != nil && t.ownsCopy(d.source)
 	if counts && len(h.seams) > 0 {
 		counts = h.crossSeam(t, &d)
@@ -65,6 +68,9 @@ func (h *Hub) deliver(d delivery) {
 	}
 	switch {
 	case !counts:
+		if t != nil && t.newest == nil && t.seq == t.Birth {
+			h.tellLostBefore(t)
+		}
 	case d.class.Delay > 0:
 		t.told = true
 		h.postpone(t, d)

@@ -183,22 +183,24 @@ func (r *registry) removeUnwanted(t *Topic) {
 	}
 }
 
-// wantedTopic returns the topic of that name if somebody wants it, else nil.
-func (r *registry) wantedTopic(name string) *Topic {
-	t := r.topics[name]
+// wantedTopic returns the topic of that name if somebody wants it, else nil. lost reports that there is no room for it: then its message
+// is lost to the subscribers of patterns, see noteNoRoom.
+func (r *registry) wantedTopic(name string) (t *Topic, lost bool) {
+	t = r.topics[name]
 	if t == nil && r.patterns.Any(name) {
 		if subject.CheckConcrete(name, r.cfg.MaxTopicLength, r.cfg.MaxTopicTokens) == nil {
 			t = r.addTopic(name)
+			lost = t == nil
 		}
 		if t == nil {
 			r.refusals.Add(1)
-			return nil
+			return nil, lost
 		}
 	}
 	if t != nil {
 		r.aim(t)
 	}
-	return t
+	return t, false
 }
 
 // A tear is the gap in front of a topic's first message.

@@ -26,6 +26,14 @@ type streamReader struct {
 	first  bool          // the stream was not opened yet
 	told   string        // the last failure
 	placed chan struct{} // closed once it is certain which messages come through the consumer; of one follow
+	back   rewound
+}
+
+// A rewound is the last stream that has lost its newest messages. Its cursors have an epoch of this node's own since, which no other node
+// takes for one of before.
+type rewound struct {
+	epoch, name string // its own epoch, and that of its cursors; "" = there was none
+	now         bool   // it is to be opened for the first time since
 }
 
 const (
@@ -107,15 +115,29 @@ func (s *streamReader) follow(ctx context.Context, up Upstream) error {
 	for range streamLoaders {
 		loaders.Go(func() { s.answerLoads(ctx, found, s.placed) })
 	}
-	return found.Follow(ctx, s.feed.subject, start, s)
+	err = found.Follow(ctx, s.feed.subject, start, s)
+	if errors.Is(err, ErrRewound) {
+		s.back = rewound{found.Epoch(), s.hub.cfg.Epoch(), true}
+	}
+	return err
 }
 
 // opened notes that the stream was found, and returns the place from which it is to be read.
 func (s *streamReader) opened(epoch string) (start StreamStart) {
-	start.NewestPerSubject = s.first && s.class.Always
+	back := s.back.epoch == epoch && s.back.now
+	if s.back.epoch == epoch {
+		epoch, s.back.now = s.back.name, false
+	}
+	start.NewestPerSubject = (s.first || back) && s.class.Always
+	since := uint64(0) // all of it comes
+	if back {
+		since = unknown // it may be long: what it has is asked for, as at the first time
+	}
 	switch {
-	case s.begin(epoch):
-		start = StreamStart{From: 1}
+	case s.begin(epoch, since):
+		if !back {
+			start = StreamStart{From: 1}
+		}
 	case s.last.Load() > 0:
 		start = StreamStart{From: s.last.Load() + 1}
 	}
@@ -124,8 +146,9 @@ func (s *streamReader) opened(epoch string) (start StreamStart) {
 }
 
 // begin notes the epoch of the stream and reports whether it is another stream than before. Then all that was known of the one
-// before is forgotten, together with its epoch: no position may be told under another's.
-func (s *streamReader) begin(epoch string) (anew bool) {
+// before is forgotten, together with its epoch: no position may be told under another's. Every message of another stream after since
+// comes.
+func (s *streamReader) begin(epoch string, since uint64) (anew bool) {
 	h := s.hub
 	h.mu.Lock()
 	defer h.unlock()
@@ -147,7 +170,7 @@ func (s *streamReader) begin(epoch string) (anew bool) {
 		if t.Class == s.class {
 			h.history.forget(t)
 			h.mendTear(t)
-			t.seq, t.since, t.cut = 0, 0, 0 // all of it comes
+			t.seq, t.since, t.cut = 0, since, 0
 			h.setNewest(t, nil)
 			m := newNotice(t, KindRestart, madeAnew, 0)
 			m.Gen = s.gen
@@ -156,7 +179,7 @@ func (s *streamReader) begin(epoch string) (anew bool) {
 	}
 	for _, i := range h.interests {
 		if s.covers(i) {
-			i.since = 0
+			i.since = since
 		}
 		if i.topic == nil && slices.Contains(i.feeds, &s.feed) {
 			i.noteAnew(&s.feed)
@@ -216,7 +239,11 @@ func (s *streamReader) Message(m StreamMessage) {
 // accept delivers d unless it is known. A topic whose load is under way gets it at once, or the order over topics would not
 // hold; the load then tells of the time before. Hub.mu is held.
 func (s *streamReader) accept(d delivery, data []byte) {
-	if t := s.hub.wantedTopic(d.topic); t != nil && d.seq > t.seq {
+	switch t, lost := s.hub.wantedTopic(d.topic); {
+	case lost:
+		s.cut = d.seq // for the questions that are under way
+		s.hub.noteNoRoom(d.topic, d.seq)
+	case t != nil && d.seq > t.seq:
 		s.hub.accept(t, d, data)
 	}
 }

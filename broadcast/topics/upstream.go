@@ -43,6 +43,9 @@ type UpstreamCounts struct {
 var (
 	ErrAway   = errors.New("nats is not connected")
 	ErrClosed = errors.New("the nats connection was closed for good")
+
+	// ErrRewound ends Stream.Follow: the stream of the same epoch has lost its newest messages, and gives out their sequences again.
+	ErrRewound = errors.New("the stream has gone back")
 )
 
 // A StreamSource says which stream is meant: the one that holds all messages of a subject or pattern.
@@ -57,7 +60,8 @@ type Stream interface {
 	// Epoch names this stream in cursors, on every node alike.
 	Epoch() string
 
-	// Follow reads the messages whose subject matches filter, each once and in order, until ctx is done; then it returns nil.
+	// Follow reads the messages whose subject matches filter, each once and in order, until ctx is done; then it returns nil. An error
+	// that wraps ErrRewound says that positions in the stream mean nothing any more.
 	Follow(ctx context.Context, filter string, start StreamStart, sink StreamSink) error
 
 	// Newest returns the newest message of each subject that pattern matches, by rising sequence, at most most of them. A copy

@@ -314,3 +314,23 @@ func TestDeniedPatternOwnsNothing(t *testing.T) {
 	send(t, nc, "px.A", "1")
 	l.awaitData(t, 1, "px.A", "1")
 }
+
+// The lines to NATS that wait for an answer are not kept where no answer can be seen.
+func TestSubscriptionsOverWebSocketEnd(t *testing.T) {
+	ns := natstest.Start(t, &server.Options{Port: -1, Websocket: server.WebsocketOpts{Host: "127.0.0.1", Port: -1, NoTLS: true}})
+	cfg := openConfig()
+	cfg.Linger = time.Millisecond
+	h := broadcast.New(cfg)
+	l := startLoop(t, h.Shard(0))
+	n, _ := runUpstream(t, h, Config{URLs: []string{ns.WebsocketURL()}})
+	awaitConnected(t, h)
+	for range 20 {
+		l.join(0, "px.A")
+		ns.Await(t, "SUB px.A")
+		l.do(func() { l.shard.Apply(0, []byte(`{"op":"unsub","topics":["px.A"]}`)) })
+		ns.Await(t, "UNSUB")
+	}
+	if asked := n.Counts().Asked; asked > 1 {
+		t.Errorf("%d lines are kept", asked)
+	}
+}

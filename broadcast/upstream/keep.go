@@ -148,7 +148,7 @@ func (c *conn) addFence(f fence) {
 	c.fenced++
 	f.number = c.fenced
 	c.fences = append(c.fences, f)
-	if c.guard != nil {
+	if c.guard != nil && !c.guard.opaque { // else flush puts its mark
 		c.guard.addFence(f.number)
 	}
 	c.mu.Unlock()

@@ -69,7 +69,7 @@ func Connect(hub *topics.Hub, cfg Config) (*NATS, error) {
 		}
 		c.connect(nc)
 	}
-	if err := subscribeControl(n.conns[0].nc, cfg); err != nil {
+	if err := subscribeControl(n.conns[0].current(), cfg); err != nil {
 		n.close()
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (n *NATS) Run(ctx context.Context) error {
 	tasks.Go(func() { n.send(ctx) })
 	for _, c := range n.conns {
 		tasks.Go(func() { c.receive(ctx) })
-		tasks.Go(func() { c.keep(ctx, func() (*nats.Conn, error) { return n.dial(c) }) })
+		tasks.Go(func() { c.keep(ctx, func() (*nats.Conn, error) { return n.redial(c) }) })
 	}
 	tasks.Wait()
 	n.close()

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"tickcast/broadcast/jetstream"
 	"tickcast/broadcast/topics"
@@ -38,7 +39,11 @@ type stream struct{ s *jetstream.Stream }
 func (s stream) Epoch() string { return s.s.Epoch() }
 
 func (s stream) Follow(ctx context.Context, filter string, start topics.StreamStart, to topics.StreamSink) error {
-	return s.s.Follow(ctx, filter, jetstream.Start{From: start.From, LastPerSubject: start.NewestPerSubject}, sink{to})
+	err := s.s.Follow(ctx, filter, jetstream.Start{From: start.From, LastPerSubject: start.NewestPerSubject}, sink{to})
+	if errors.Is(err, jetstream.ErrRewound) {
+		return fmt.Errorf("%w: %w", topics.ErrRewound, err)
+	}
+	return err
 }
 
 func (s stream) Newest(ctx context.Context, pattern string, most int) ([]topics.StreamMessage, uint64, error) {
