@@ -150,6 +150,7 @@ func (s *Shard) park(slot uint32, a *subCommand) (waits bool, err error) {
 	s.subs.At(slot).flags |= flagSubscribed // it has asked in time
 	s.parked.add(&parkedCommand{slot: slot, cmd: a, waiter: waiter, until: a.until})
 	s.alarm.set(a.until)
+	s.hub.Asked(waiter)
 	return true, nil
 }
 
