@@ -340,12 +340,12 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 	pins := r.pins
 	r.pins = nil
 	s.runs.remove(r.slot)
+	if r.owes { // before anything else is written: a socket that is full then ends it
+		s.writeOn(r.slot)
+	}
 	if s.flush(r.slot); sub.joined() {
 		s.carryOutAtMark(r.slot, r.cmd, pins)
 		s.filters.dropIndex(sub)
-		if r.owes && sub.backlog != nil {
-			s.writeOn(r.slot)
-		}
 	} else {
 		s.unpin(pins)
 	}
