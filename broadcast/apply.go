@@ -150,6 +150,7 @@ func (s *Shard) park(slot uint32, a *subCommand) (waits bool, err error) {
 	s.subs.At(slot).flags |= flagSubscribed // it has asked in time
 	s.parked.add(&parkedCommand{slot: slot, cmd: a, waiter: waiter, until: a.until})
 	s.alarm.set(a.until)
+	s.hub.Asked(waiter)
 	return true, nil
 }
 
@@ -183,45 +184,59 @@ func (s *Shard) withinRoom(slot uint32, a *subCommand) (names []string) {
 // others, so that the order over lossless topics holds and nothing at or before a cursor comes. Messages that the hub has
 // posted already go first. Meanwhile the filters of the command exist without its client.
 func (s *Shard) carryOutInOrder(slot uint32, a *subCommand) {
+	if !s.needsOrder(a) {
+		s.carryOut(slot, a)
+		return
+	}
 	var pinned []*filter
-	if s.needsOrder(a) {
-		for _, name := range s.withinRoom(slot, a) {
-			if a.fails[name] != nil {
-				continue
-			}
-			if f := s.pinName(slot, name, a.rate); f != nil { // else the answer tells
-				pinned = append(pinned, f)
-				if err := s.filters.complete(f); err != nil {
-					a.refuse(name, limitError(err))
-				}
-			}
+	for _, name := range s.withinRoom(slot, a) {
+		if a.fails[name] != nil {
+			continue
 		}
-		if s.inbox.len() > 0 || !s.mailbox.Empty() {
-			s.subs.At(slot).flags |= flagSubscribed
-			for _, name := range a.c.Topics {
-				if from := a.after(name); from != nil && !s.hub.Reached(name, *from) {
-					a.noteAhead(name)
-				}
+		if f := s.pinName(slot, a, name); f != nil {
+			pinned = append(pinned, f)
+			if err := s.filters.complete(f); err != nil {
+				a.refuse(name, limitError(err))
 			}
-			s.parked.add(&parkedCommand{slot: slot, cmd: a, mark: s.hub.Mark(s.index), pinned: pinned})
-			return
 		}
 	}
-	s.carryOut(slot, a)
-	s.unpin(pinned)
+	s.carryOutAtMark(slot, a, pinned)
 }
 
-// pinName makes the filter of a name at a rate for the client in slot, which does not hold it yet, and pins it. The result is nil
-// if that is refused.
-func (s *Shard) pinName(slot uint32, name string, rate time.Duration) *filter {
-	tier, err := s.permit(slot, s.subs.At(slot), name, rate)
-	if err != nil || s.filters.find(filterName{name, tier}) == nil && !s.pace.take(slot, s.hub.Now()) {
+// carryOutAtMark carries out a command, whose filters are pinned, where all that the hub has posted is delivered. It unpins them.
+func (s *Shard) carryOutAtMark(slot uint32, a *subCommand, pinned []*filter) {
+	if s.inbox.len() == 0 && s.mailbox.Empty() {
+		s.carryOut(slot, a)
+		s.unpin(pinned)
+		return
+	}
+	s.subs.At(slot).flags |= flagSubscribed
+	for _, name := range a.c.Topics {
+		if from := a.after(name); from != nil && !s.hub.Reached(name, *from) {
+			a.noteAhead(name)
+		}
+	}
+	s.parked.add(&parkedCommand{slot: slot, cmd: a, mark: s.hub.Mark(s.index), pinned: pinned})
+}
+
+// pinName makes the filter of a name of a for the client in slot, which may not hold it yet, and pins it. The result is nil if that is
+// refused; then the answer tells: a filter that is made later may begin behind the others.
+func (s *Shard) pinName(slot uint32, a *subCommand, name string) *filter {
+	tier, err := s.permit(slot, s.subs.At(slot), name, a.rate)
+	if err != nil {
+		a.refuse(name, err)
+		return nil
+	}
+	if s.filters.find(filterName{name, tier}) == nil && !s.pace.take(slot, s.hub.Now()) {
+		a.refuse(name, limitError(errTooManyNew))
 		return nil
 	}
 	f, err := s.filters.pin(filterName{name, tier})
 	if err != nil {
+		a.refuse(name, limitError(err))
 		return nil
 	}
+	a.notePermitted(name, tier)
 	return f
 }
 

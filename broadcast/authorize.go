@@ -37,6 +37,10 @@ func (s *Shard) setGrant(slot uint32, sub *subscriber, g *auth.Grant) {
 	}
 	s.grants[slot] = g
 	sub.flags |= flagGranted
+	s.parked.forgetPermits(slot)
+	if r := s.runs.bySlot[slot]; r != nil && r.cmd != nil {
+		r.cmd.tiers = nil
+	}
 }
 
 // removeGrant forgets the grant of a client that leaves.

@@ -43,7 +43,7 @@ type filterTable struct {
 	growing map[*filter]*growth         // of the patterns with filter.growing
 
 	tracked   int    // topics in byID
-	shrunkIn  int64  // second of the hub's clock in which byID was looked at
+	shrinkAt  int    // of these, the number at which byID is looked at; see shrink
 	unmatched uint64 // messages of new topics that found no room for their pairs
 
 	found []topics.Known // scratch

@@ -76,6 +76,7 @@ func (t *filterTable) topicByID(id uint32) *shardTopic {
 func (t *filterTable) addTopic(topic *topics.Topic) *shardTopic {
 	for int(topic.ID) >= len(t.byID) {
 		t.byID = append(t.byID, nil)
+		t.shrinkAt = len(t.byID) / 8
 	}
 	if ended := t.byID[topic.ID]; ended != nil {
 		t.dropTopic(ended)
@@ -137,13 +138,13 @@ func (t *filterTable) removeUnused(st *shardTopic) {
 // shrinkFrom is the length of a table from which on it is worth to make it short again. Chosen by us.
 const shrinkFrom = 8192
 
-// shrink gives the memory of byID back when it was much longer once: the ids of the hub's other topics may need it again, so it does that
-// once a second.
+// shrink gives the memory of byID back when it was much longer once. The ids of topics that are left may be high: so it does that once
+// for each time that the topics are half as many.
 func (t *filterTable) shrink() {
-	if len(t.byID) < shrinkFrom || t.tracked > len(t.byID)/8 || t.shrunkIn == t.hub.Now()/1e9 {
+	if len(t.byID) < shrinkFrom || t.tracked > t.shrinkAt {
 		return
 	}
-	t.shrunkIn = t.hub.Now() / 1e9
+	t.shrinkAt = t.tracked / 2
 	n := len(t.byID)
 	for n > 0 && t.byID[n-1] == nil {
 		n--

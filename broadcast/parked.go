@@ -21,7 +21,8 @@ type subCommand struct {
 
 	asked map[string]topics.Question // by topic: the questions that its stream was asked
 	ahead map[string]bool            // by topic or pattern: its cursor was beyond the place of this node when the command took its place
-	fails map[string]error           // by pattern: why its filter could not be made
+	fails map[string]error           // by topic or pattern: why its filter could not be made
+	tiers map[string]uint8           // by topic or pattern: the tiers of those that the client's present grant permits, as far as they were looked up
 	until int64                      // when it waits no longer for streams, by the hub's clock; 0 = it did not wait yet
 
 	ack    wire.Ack
@@ -102,12 +103,20 @@ func (a *subCommand) noteAhead(name string) {
 	a.ahead[name] = true
 }
 
-// refuse notes that the filter of a pattern could not be made.
+// refuse notes that the filter of a topic or pattern could not be made.
 func (a *subCommand) refuse(name string, err error) {
 	if a.fails == nil {
 		a.fails = make(map[string]error)
 	}
 	a.fails[name] = err
+}
+
+// notePermitted notes that the client may subscribe to a topic or pattern at the tier of the command's rate.
+func (a *subCommand) notePermitted(name string, tier uint8) {
+	if a.tiers == nil {
+		a.tiers = make(map[string]uint8, len(a.c.Topics))
+	}
+	a.tiers[name] = tier
 }
 
 // A parkedCommand is a sub that waits for a stream to answer with the past of its topics, or for its shard to come to a mark. Until
@@ -206,6 +215,15 @@ func (t *parkedTable) count(slot uint32) (commands, names int) {
 	return len(t.bySlot[slot]), names
 }
 
+// forgetPermits makes the waiting commands of the client in slot ask again for the topics that it may read.
+func (t *parkedTable) forgetPermits(slot uint32) {
+	for _, p := range t.bySlot[slot] {
+		if p.cmd != nil {
+			p.cmd.tiers = nil
+		}
+	}
+}
+
 // cancel removes names from the waiting commands of the client in slot. It returns those that were there.
 func (t *parkedTable) cancel(slot uint32, names []string) (waited map[string]bool) {
 	list := t.bySlot[slot]
@@ -250,6 +268,7 @@ type run struct {
 	owed    int             //
 	waited  map[string]bool // with an unsub: names that waited in parked commands
 
+	owes  bool           // with order: the backlog is to be written once the run is over; the socket has room
 	order bool           // at a place in the stream of messages, see Shard.carryOutInOrder: the shares make the filters
 	room  int            // for topics that the client does not hold yet; with order
 	pins  []*filter      // with order

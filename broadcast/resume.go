@@ -17,16 +17,19 @@ func (s *Shard) carryOut(slot uint32, a *subCommand) {
 	if s.filters.indexEntries(sub, len(a.c.Topics)) {
 		defer s.filters.dropIndex(sub)
 	}
+	streams := s.hub.Streams()
 	for _, name := range a.c.Topics {
 		if err := a.fails[name]; err != nil {
 			a.ack.Fail(name, err)
 			continue
 		}
-		if why := s.hub.Unavailable(name); why != "" {
-			a.ack.Fail(name, &wire.Error{Code: wire.CodeNotAvailable, Reason: "not available: " + why})
-			continue
+		if streams {
+			if why := s.hub.Unavailable(name); why != "" {
+				a.ack.Fail(name, &wire.Error{Code: wire.CodeNotAvailable, Reason: "not available: " + why})
+				continue
+			}
 		}
-		f, added, err := s.subscribeChecked(slot, sub, name, a.rate)
+		f, added, err := s.subscribeChecked(slot, sub, a, name)
 		if err != nil {
 			a.ack.Fail(name, err)
 			continue
@@ -148,8 +151,11 @@ func (s *Shard) catchUp(slot uint32, a *subCommand) (wrote bool) {
 	s.scratch.owed = emptied(owed)
 	if !behind && !b.empty() {
 		s.scratch.backlog, sub.backlog = nil, b
-		s.Writable(slot) // the socket is empty: it takes the backlog at once, or a part
-		wrote = true
+		if wrote = true; len(a.c.Topics) > s.cfg.CommandSteps {
+			s.writeOn(slot)
+		} else {
+			s.Writable(slot) // the socket is empty: it takes the backlog at once, or a part
+		}
 	}
 	if sub.joined() && sub.backlog == b && len(b.queue) > 0 {
 		s.slow.add(slot, b, s.hub.Now())

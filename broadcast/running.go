@@ -77,9 +77,10 @@ func (s *Shard) goOnRuns() {
 	}
 }
 
-// finishRun carries out what is left of the run of the client in slot, if there is one.
+// finishRun carries out what is left of the run of the client in slot, if there is one, and writes the backlog that it leaves as far as
+// the socket takes it.
 func (s *Shard) finishRun(slot uint32) {
-	for r := s.runs.bySlot[slot]; r != nil && s.runs.bySlot[slot] == r; {
+	for r := s.runs.bySlot[slot]; r != nil; r = s.runs.bySlot[slot] {
 		s.shareRun(r)
 	}
 }
@@ -168,7 +169,7 @@ func (s *Shard) failInRun(r *run, name string, err error) (full bool) {
 // subscribeInRun subscribes r's client to a topic or pattern, and owes it the snapshots. It reports whether the page of the
 // answer is full.
 func (s *Shard) subscribeInRun(r *run, sub *subscriber, name string) (full bool) {
-	f, added, err := s.subscribeChecked(r.slot, sub, name, r.cmd.rate)
+	f, added, err := s.subscribeChecked(r.slot, sub, r.cmd, name)
 	s.oweNotice(sub.backlog)
 	if err != nil {
 		return s.failInRun(r, name, err)
@@ -287,24 +288,30 @@ func (s *Shard) writeOn(slot uint32) {
 		r = &run{slot: slot, writes: true}
 		s.runs.add(r)
 	}
+	r.owes = r.order
 	s.runs.goOn(r)
 	s.Wake()
 }
 
 // endWrites ends the run that writes the backlog of the client in slot, if there is one: nothing is left, or the socket is full.
 func (s *Shard) endWrites(slot uint32) {
-	if r := s.runs.bySlot[slot]; r != nil && r.writes {
+	switch r := s.runs.bySlot[slot]; {
+	case r == nil:
+	case r.writes:
 		s.runs.remove(slot)
+	default:
+		r.owes = false
 	}
 }
 
 // shareOrder makes filters of a command that needs an order, and then carries it out: its topics begin at one position, so the rest
-// has no shares.
+// has no shares, but for the writes.
 func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 	if r.pins == nil {
 		_, waiting := s.parked.count(r.slot)
 		r.room = s.cfg.MaxTopicsPerConnection - int(sub.n) - waiting
-		r.pins = make([]*filter, 0, min(len(r.left), max(r.room, 0)))
+		r.pins = make([]*filter, 0, len(r.left))
+		s.filters.indexEntries(sub, len(r.left))
 	}
 	for (len(r.left) > 0 || r.pattern != nil) && s.filters.steps < end {
 		if r.pattern != nil {
@@ -314,11 +321,13 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 		s.filters.steps++
 		name := r.left[0]
 		r.left = r.left[1:]
-		if _, held := s.filters.findName(sub, name); held || r.room <= 0 {
-			continue
+		if _, held := s.filters.findName(sub, name); !held {
+			if r.room <= 0 {
+				continue
+			}
+			r.room--
 		}
-		r.room--
-		if f := s.pinName(r.slot, name, r.cmd.rate); f != nil {
+		if f := s.pinName(r.slot, r.cmd, name); f != nil {
 			if r.pins = append(r.pins, f); f.growing {
 				f.pins++
 				r.pattern = f
@@ -328,9 +337,17 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 	if len(r.left) > 0 || r.pattern != nil {
 		return
 	}
+	pins := r.pins
+	r.pins = nil
 	s.runs.remove(r.slot)
+	if r.owes { // before anything else is written: a socket that is full then ends it
+		s.writeOn(r.slot)
+	}
 	if s.flush(r.slot); sub.joined() {
-		s.carryOutInOrder(r.slot, r.cmd)
+		s.carryOutAtMark(r.slot, r.cmd, pins)
+		s.filters.dropIndex(sub)
+	} else {
+		s.unpin(pins)
 	}
 	s.dropRun(r)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"tickcast/broadcast/topics"
@@ -283,6 +284,63 @@ func TestFiltersOfAnOrderedCommandAreMadeInShares(t *testing.T) {
 	}
 	if answered != len(names) || s.Busy(0) {
 		t.Errorf("%d topics are answered", answered)
+	}
+}
+
+// The snapshots of an ordered command of many topics are written in shares, behind the answer and in the order of their sequences, and
+// a further command waits for them. A client that says nothing gets them too.
+func TestSnapshotsOfAnOrderedCommandAreWrittenInShares(t *testing.T) {
+	cfg := openConfig()
+	cfg.CommandSteps = 64
+	cfg.Classes = []topics.Class{{Match: "a.>", Mode: topics.ModeAll, History: 10}}
+	h := New(cfg)
+	s := h.Shard(0)
+	out := newRecorder(s)
+	names := numberedUnder(1000)
+	s.Join(0, wire.CodecJSON, 0)
+	s.Subscribe(0, names, "", "")
+	drainAll(s)
+	for _, name := range names {
+		h.Publish(name, []byte(`"`+strings.Repeat("x", 200)+`"`))
+	}
+	drainAll(s)
+	for slot, asks := range []bool{false, true} {
+		slot := uint32(slot + 1)
+		s.Join(slot, wire.CodecJSON, 0)
+		out.takeTold(t, slot)
+		s.Subscribe(slot, names, "", "")
+		if asks {
+			s.Apply(slot, []byte(`{"op":"ping","id":7}`))
+		}
+		var got []told
+		for more := true; more; {
+			more = s.Drain(wholeDay)
+			bytes := 0
+			for _, frame := range out.got[slot] {
+				bytes += len(frame)
+			}
+			heard := out.takeTold(t, slot)
+			if snaps := len(heard); !asks && snaps > 0 && heard[0].Op == "" && bytes > (writesAtOnce+1)*flushBytes {
+				t.Errorf("%d bytes of snapshots in one drain", bytes)
+			}
+			got = append(got, heard...)
+		}
+		snaps, last := 0, uint64(0)
+		for i, m := range got {
+			switch {
+			case m.Op != "" && snaps > 0 && snaps < len(names):
+				t.Errorf("client %d: message %d is %+v", slot, i, m)
+			case m.K == "snap":
+				if snaps++; m.S <= last {
+					t.Errorf("client %d: %s comes behind %d", slot, m.Short(), last)
+				}
+				last = m.S
+			}
+		}
+		if pong := string(got[len(got)-1].ID) == "7"; snaps != len(names) || pong != asks || s.Busy(slot) {
+			t.Errorf("client %d: %d snapshots, and %+v in the end", slot, snaps, got[len(got)-1])
+		}
+		checkShards(t, h)
 	}
 }
 

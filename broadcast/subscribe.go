@@ -59,12 +59,15 @@ func topicError(err error) error {
 	return wire.BadRequest("%v", err)
 }
 
-// subscribeChecked checks name and gives it to the subscriber in slot, as subscribe does.
-func (s *Shard) subscribeChecked(slot uint32, sub *subscriber, name string, rate time.Duration) (*filter, bool, error) {
+// subscribeChecked checks a name of a command and gives it to the subscriber in slot, as subscribe does.
+func (s *Shard) subscribeChecked(slot uint32, sub *subscriber, a *subCommand, name string) (*filter, bool, error) {
 	s.filters.steps++
-	tier, err := s.permit(slot, sub, name, rate)
-	if err != nil {
-		return nil, false, err
+	tier, permitted := a.tiers[name]
+	if !permitted {
+		var err error
+		if tier, err = s.permit(slot, sub, name, a.rate); err != nil {
+			return nil, false, err
+		}
 	}
 	f, added, err := s.subscribe(slot, sub, name, tier)
 	if err != nil {
@@ -91,9 +94,11 @@ func (s *Shard) subscribe(slot uint32, sub *subscriber, name string, tier uint8)
 		}
 	}
 	s.keepNotice(sub, name)
-	if k, held := s.filters.findName(sub, name); held {
-		f, err := s.changeRate(slot, sub, k, tier)
-		return f, false, err
+	if s.filters.paced() {
+		if k, held := s.filters.findName(sub, name); held {
+			f, err := s.changeRate(slot, sub, k, tier)
+			return f, false, err
+		}
 	}
 	switch err = s.hasRoom(sub, name); {
 	case err != nil:

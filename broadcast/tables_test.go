@@ -69,6 +69,35 @@ func (c *audience) measure(b *testing.B) {
 	runtime.KeepAlive(s)
 }
 
+// The tables of topics that came and went are small again, whether all have gone or one with a high id stays for a while.
+func TestTablesOfGoneTopicsAreSmall(t *testing.T) {
+	for _, stays := range []bool{false, true} {
+		h, s, _ := costShard(t)
+		names := numberedUnder(2 * shrinkFrom)
+		s.Join(0, wire.CodecJSON, 0)
+		s.Join(1, wire.CodecJSON, 0)
+		s.Subscribe(0, names, "", "")
+		drainAll(s)
+		if n := len(s.filters.byID); n < len(names) {
+			t.Fatalf("the table has %d places", n)
+		}
+		if stays {
+			s.Subscribe(1, names[len(names)-1:], "", "")
+		}
+		s.Leave(0)
+		drainAll(s)
+		if stays {
+			checkShards(t, h)
+			s.Leave(1)
+			drainAll(s)
+		}
+		if f := &s.filters; cap(f.byID) >= shrinkFrom || cap(f.list) >= shrinkFrom || f.namesPeak >= shrinkFrom || len(f.names) > 0 {
+			t.Errorf("one stays: %v: %d places of topics, %d of filters and %d names of %d are left", stays, cap(f.byID), cap(f.list), f.namesPeak, len(f.names))
+		}
+		checkShards(t, h)
+	}
+}
+
 // heapInUse returns the bytes of the live objects of the heap.
 func heapInUse() int64 {
 	var m runtime.MemStats

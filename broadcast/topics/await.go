@@ -16,7 +16,8 @@ func (h *Hub) MayAwait(name string) bool {
 }
 
 // Await lets w wait for the stream behind name, a topic or pattern, and returns the question that it waits for; 0 = none. from
-// is the cursor of the command; nil = none. asked are the questions that the command has asked already about name.
+// is the cursor of the command; nil = none. asked are the questions that the command has asked already about name. Asked must follow, once
+// w has asked all its questions.
 func (h *Hub) Await(name string, from *wire.Cursor, asked Question, w *Waiter) (now Question) {
 	c := h.classes.over(name)
 	if c != nil && !c.Streamed() {
@@ -28,7 +29,7 @@ func (h *Hub) Await(name string, from *wire.Cursor, asked Question, w *Waiter) (
 	if err != nil {
 		return 0
 	}
-	h.want(i)
+	h.want(i) // it stays, also where ask lets others have the lock
 	if now = h.ask(i, c, from, asked, w); now == 0 {
 		h.unwant(i) // lingers until it is raised
 		return 0
@@ -39,9 +40,9 @@ func (h *Hub) Await(name string, from *wire.Cursor, asked Question, w *Waiter) (
 }
 
 // ask asks the first question about i that has a use and was not asked yet. c is the class of all topics under i, or nil.
-func (r *registry) ask(i *interest, c *Class, from *wire.Cursor, asked Question, w *Waiter) (now Question) {
+func (h *Hub) ask(i *interest, c *Class, from *wire.Cursor, asked Question, w *Waiter) (now Question) {
 	if asked&AskPast == 0 {
-		if loads := r.loadsOf(i, c); len(loads) > 0 {
+		if loads := h.loadsOf(i, c); len(loads) > 0 {
 			for _, l := range loads {
 				l.addWaiter(w)
 			}
@@ -52,7 +53,7 @@ func (r *registry) ask(i *interest, c *Class, from *wire.Cursor, asked Question,
 	if c == nil {
 		return 0
 	}
-	s := r.streamOf(c)
+	s := h.streamOf(c)
 	if asked&AskPast == 0 && s.epoch.Load() == nil { // nobody asks, but the stream has to be found
 		s.reach(0, w)
 		return AskPast
@@ -63,7 +64,7 @@ func (r *registry) ask(i *interest, c *Class, from *wire.Cursor, asked Question,
 		s.reach(from.Seq, w)
 		return AskReach
 	case !ahead && asked&AskMissed == 0:
-		if l := r.resumeLoad(i, c, from); l != nil {
+		if l := h.resumeLoad(i, c, from); l != nil {
 			l.addWaiter(w)
 			return AskMissed
 		}
@@ -88,25 +89,29 @@ func (r *registry) loadsOf(i *interest, c *Class) []*load {
 }
 
 // resumeLoad asks the stream of c for the messages after a cursor, unless they are known or nobody can say.
-func (r *registry) resumeLoad(i *interest, c *Class, from *wire.Cursor) *load {
+func (h *Hub) resumeLoad(i *interest, c *Class, from *wire.Cursor) *load {
 	switch {
-	case c.History == 0 || from.Epoch != r.epochOf(c):
+	case c.History == 0 || from.Epoch != h.epochOf(c):
 		return nil
 	case i.topic != nil && i.topic.since > from.Seq:
-		return r.streamOf(c).ask(&load{topic: i.topic, resume: true, after: from.Seq})
-	case i.topic == nil && !r.knows(i, c, from.Seq):
-		return r.streamOf(c).ask(&load{interest: i, resume: true, after: from.Seq})
+		return h.streamOf(c).ask(&load{topic: i.topic, resume: true, after: from.Seq})
+	case i.topic == nil && !h.knows(i, c, from.Seq) && from.Epoch == h.epochOf(c): // still
+		return h.streamOf(c).ask(&load{interest: i, resume: true, after: from.Seq})
 	}
 	return nil
 }
 
-// knows reports whether the histories of all of c's topics under the pattern of i begin with a sequence or before.
-func (r *registry) knows(i *interest, c *Class, after uint64) bool {
+// knows reports whether the histories of all of c's topics under the pattern of i begin with a sequence or before. From time to time it
+// lets others have the lock.
+func (h *Hub) knows(i *interest, c *Class, after uint64) bool {
 	if i.since > after {
 		return false
 	}
-	w := r.tree.Walk(i.name)
+	w, n := h.tree.Walk(i.name), 0
 	for t, more := w.Next(); more; t, more = w.Next() {
+		if h.spend(&n, 1); t.Ended() {
+			continue
+		}
 		if t.Class == c && t.since > after {
 			return false
 		}
@@ -114,12 +119,21 @@ func (r *registry) knows(i *interest, c *Class, after uint64) bool {
 	return true
 }
 
+// Asked notes that w has asked all its questions: the answer may come.
+func (h *Hub) Asked(w *Waiter) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.answered(w)
+}
+
 // GiveUp ends the wait of w, which has lasted too long: the topics that w waited for are stale if their stream is away.
 func (h *Hub) GiveUp(w *Waiter) {
 	h.mu.Lock()
 	defer h.unlock()
 	w.released = true
-	for _, i := range w.held {
+	n := 0
+	for _, i := range w.held { // which keeps them
+		h.spend(&n, 1)
 		if t := i.topic; t != nil && t.since == unknown && !h.streamOf(t.Class).ok {
 			h.setStale(t, causeAway, "upstream")
 		}
@@ -130,11 +144,9 @@ func (h *Hub) GiveUp(w *Waiter) {
 func (h *Hub) Hold(names []string, w *Waiter) {
 	h.mu.Lock()
 	defer h.unlock()
-	for n, name := range names {
-		if n%stepsLocked == stepsLocked-1 {
-			h.unlock()
-			h.mu.Lock()
-		}
+	n := 0
+	for _, name := range names {
+		h.spend(&n, 1)
 		if i := h.interests[name]; i != nil {
 			h.want(i)
 			w.held = append(w.held, i)
@@ -146,10 +158,12 @@ func (h *Hub) Hold(names []string, w *Waiter) {
 func (h *Hub) Release(w *Waiter) {
 	h.mu.Lock()
 	defer h.unlock()
-	for _, i := range w.held {
+	held, n := w.held, 0
+	w.held, w.released = nil, true
+	for _, i := range held {
+		h.spend(&n, 1)
 		h.unwant(i)
 	}
-	w.held, w.released = nil, true
 }
 
 // Unavailable says why nobody can subscribe to name: the stream behind it was never found. "" = somebody can.

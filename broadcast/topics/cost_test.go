@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"tickcast/broadcast/wire"
 )
 
 // starred returns n different patterns that all match "a.a.a....x", with 14 tokens before the last.
@@ -44,6 +46,89 @@ func TestEndOfPatternsCostsTheirTopics(t *testing.T) {
 			t.Errorf("%d patterns over %d topics: %d steps, want at most %d; %d topics are left", row.patterns, row.topics, n, most, len(h.topics))
 		}
 	}
+}
+
+// Calls about many topics hold the lock for a bounded number of steps at a time, and take steps in proportion to the topics and to the
+// messages that they find.
+func TestLockIsHeldForABoundedTime(t *testing.T) {
+	for _, n := range []int{1, 100, 10_000} {
+		h := New(Config{Classes: []Class{{Match: "ord.>", Mode: ModeAll, History: 3}}})
+		raise(t, h, "ord.*")
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("ord.%d", i))
+		}
+		for range 4 {
+			for _, name := range names {
+				h.Publish(name, []byte("1"))
+			}
+		}
+		var held []Held
+		for _, name := range names {
+			raise(t, h, name)
+			held = append(held, Held{h.topics[name], Position{Seq: h.topics[name].seq}})
+		}
+		w := NewWaiter(0)
+		count := func(what string, most, once int, op func()) {
+			t.Helper()
+			h.steps, h.longest = 0, 0
+			op()
+			if h.steps > uint64(most) || h.steps == 0 {
+				t.Errorf("%d topics: %s takes %d steps, want at most %d", n, what, h.steps, most)
+			}
+			if h.longest > once || h.longest == 0 {
+				t.Errorf("%d topics: %s takes %d steps with the lock held, want at most %d", n, what, h.longest, once)
+			}
+		}
+		count("Resume", 3*n, stepsLocked+2, func() {
+			list, _, whole := h.Resume("ord.*", held, wire.Cursor{Epoch: h.Epoch(), Seq: h.total - uint64(2*n)}, 0)
+			if !whole || len(list) != 2*n {
+				t.Errorf("%d topics: %d messages are missed, all of them: %v", n, len(list), whole)
+			}
+		})
+		count("Resume up to date", n, stepsLocked, func() { h.Resume("ord.*", held, wire.Cursor{Epoch: h.Epoch(), Seq: h.total}, 0) })
+		count("Hold", n, stepsLocked, func() { h.Hold(names, w) })
+		count("GiveUp", n, stepsLocked, func() { h.GiveUp(w) })
+		count("Release", n, stepsLocked, func() { h.Release(w) })
+		count("the look for a question", n, stepsLocked, func() {
+			h.mu.Lock()
+			defer h.unlock()
+			h.interests["ord.*"].since = 0
+			h.knows(h.interests["ord.*"], h.classes.of(names[0]), h.total)
+		})
+	}
+}
+
+// A command asks streams about its topics one after the other. It goes on when all have answered, and not when those have that were
+// asked first.
+func TestEarlyAnswersAreNotAllAnswers(t *testing.T) {
+	h := New(Config{Classes: []Class{{Match: "st.>", Snapshot: SnapshotStream}}})
+	h.readers[0].begin("E", 0)
+	w := NewWaiter(0)
+	answer := func(name string) {
+		h.mu.Lock()
+		defer h.unlock()
+		h.readers[0].endLoad(h.topics[name].loading, nil, nil, true)
+	}
+	answers := func(want int, when string) {
+		t.Helper()
+		if n := len(h.boxes[0].answers); n != want {
+			t.Errorf("%s: %d answers, want %d", when, n, want)
+		}
+	}
+	for _, name := range []string{"st.a", "st.b", "st.c"} {
+		if h.Await(name, nil, 0, w) != AskPast {
+			t.Fatalf("%s waits for nothing", name)
+		}
+		if name != "st.c" {
+			answer(name)
+			answers(0, "before all are asked")
+		}
+	}
+	h.Asked(w)
+	answers(0, "before the last answer")
+	answer("st.c")
+	answers(1, "in the end")
 }
 
 // A name on which nothing was ever published ends with its last subscriber, whatever patterns match it.

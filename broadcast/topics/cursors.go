@@ -92,7 +92,8 @@ type Held struct {
 // Resume returns the messages that a client with a cursor has missed of the topics held under name, a topic or pattern, and
 // whether these are all that there were: none was lost since, and this node has come as far as the cursor. A topic of a pattern
 // that is new since the cursor, and may have lost messages before, has its gap in front, unless the client was told at this very
-// cursor: it knows the notices up to a number. told is the number of the last one that is among list.
+// cursor: it knows the notices up to a number. told is the number of the last one that is among list. From time to time it lets others
+// have the hub's lock: messages and holes that come meanwhile are on their way to the shard.
 func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (list []*Message, told uint64, whole bool) {
 	h.mu.Lock()
 	defer h.unlock()
@@ -103,6 +104,7 @@ func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (
 			return nil, 0, false
 		}
 	}
+	n := 0
 	for _, t := range held {
 		c := t.Topic.Class
 		if from.Epoch != h.epochOf(c) || from.Seq > h.reached(c) || t.Gen != h.genOf(c) || !h.bringsAll(t.Topic, from.Seq) {
@@ -119,6 +121,7 @@ func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (
 			}
 		}
 		list = append(list, missed...)
+		h.spend(&n, 1+len(missed))
 	}
 	return list, told, true
 }

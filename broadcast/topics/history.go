@@ -1,7 +1,9 @@
 package topics
 
 import (
+	"cmp"
 	"container/list"
+	"slices"
 	"time"
 )
 
@@ -101,13 +103,15 @@ func (t *Topic) missed(after, upto uint64, now int64) (list []*Message, whole bo
 	if ttl := t.Class.HistoryTTL; ttl > 0 {
 		oldest = now - int64(ttl/time.Nanosecond)
 	}
-	for _, k := range t.history {
-		if k.m.Seq > after && k.m.Seq <= upto {
-			if k.m.Received < oldest {
-				return nil, false
-			}
-			list = append(list, k.m)
+	first, _ := slices.BinarySearchFunc(t.history, after+1, func(k *kept, seq uint64) int { return cmp.Compare(k.m.Seq, seq) })
+	for _, k := range t.history[first:] {
+		if k.m.Seq > upto {
+			break
 		}
+		if k.m.Received < oldest {
+			return nil, false
+		}
+		list = append(list, k.m)
 	}
 	return list, t.since <= after
 }

@@ -48,7 +48,7 @@ type Waiter struct {
 	shard int // immutable
 
 	// Guarded by Hub.mu.
-	left     int         // questions without an answer
+	left     int         // questions without an answer, and one more until Hub.Asked
 	held     []*interest // kept for it
 	released bool        // nobody waits any more
 	refusal  error       // of a message that was to be stored
@@ -68,8 +68,8 @@ func (r *registry) answered(w *Waiter) {
 	}
 }
 
-// NewWaiter returns a waiter of a shard for Hub.Await.
-func NewWaiter(shard int) *Waiter { return &Waiter{shard: shard} }
+// NewWaiter returns a waiter of a shard for Hub.Await, whose first answers must not be taken for all of them: see Hub.Asked.
+func NewWaiter(shard int) *Waiter { return &Waiter{shard: shard, left: 1} }
 
 // A streamState is the part of a stream's reader that the registry needs: the feed that stands for it, its position and its
 // questions. Fields without an atomic type are guarded by Hub.mu.

@@ -250,11 +250,12 @@ func (s *streamReader) frame(l *load) (name string) {
 		l.upto = max(l.upto, t.seq) // an earlier answer may be ahead of the consumer
 	} else {
 		name = l.interest.name
-		for _, t := range h.under(nil, name) {
+		h.eachUnder(name, func(t *Topic) {
 			if t.Class == s.class {
 				l.upto = max(l.upto, t.seq)
 			}
-		}
+		})
+		l.upto = max(l.upto, s.from, s.last.Load()) // meanwhile the lock was free
 	}
 	if subject.Covers(s.class.Match, name) {
 		return s.class.SubjectOf(name)

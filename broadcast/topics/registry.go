@@ -47,8 +47,9 @@ type registry struct {
 
 	topicsPeak, interestsPeak, feedsPeak, tornPeak Peak
 
-	steps  uint64 // topics that were visited for the sake of a pattern, for tests
-	posted uint64 // mailboxes with posts that were not woken yet, by bit; the last bit stands for all above
+	steps   uint64 // topics and messages that were visited for the sake of a pattern or of many names, for tests
+	longest int    // of these, the most with the lock held once; see Hub.spend
+	posted  uint64 // mailboxes with posts that were not woken yet, by bit; the last bit stands for all above
 
 	// Any goroutine.
 	epoch          atomic.Pointer[string] // the first half of every cursor without a stream

@@ -190,19 +190,28 @@ func (r *registry) wakeRun() {
 // stepsLocked is the number of topics that a walk visits before it lets others have the hub's lock. Chosen by us.
 const stepsLocked = 1024
 
+// spend counts steps of a walk, with the hub's lock held; n are those since others could have the lock. After stepsLocked of them it lets
+// others have it.
+func (h *Hub) spend(n *int, steps int) {
+	h.steps += uint64(steps)
+	*n += steps
+	h.longest = max(h.longest, *n)
+	if *n >= stepsLocked {
+		*n = 0
+		h.unlock()
+		h.mu.Lock()
+	}
+}
+
 // eachUnder calls visit for the topics under a pattern, with the hub's lock held. From time to time it gives the lock away.
 func (h *Hub) eachUnder(pattern string, visit func(*Topic)) {
 	w, n := h.tree.Walk(pattern), 0
 	for t, ok := w.Next(); ok; t, ok = w.Next() {
-		if n++; n%stepsLocked == 0 {
-			h.unlock()
-			h.mu.Lock()
-		}
+		h.spend(&n, 1)
 		if !t.Ended() {
 			visit(t)
 		}
 	}
-	h.steps += uint64(n)
 }
 
 // sweepPatterns is the number of ended patterns from which on one walk over all topics serves them together. Chosen by us.
