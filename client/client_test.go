@@ -289,9 +289,14 @@ func TestLossIsTold(t *testing.T) {
 	if lost := c.losses(0); len(lost) > 0 {
 		t.Errorf("%+v", lost)
 	}
-	p.Cut()
-	publish(t, nc, "bare.x", "2")
+	other := startClient(t, s.stream, client.Options{}) // which sees that the server has it
+	other.subscribe("bare.x")
+	other.live("bare.x")
+	p.Drop(true)
 	c.offline()
+	publish(t, nc, "bare.x", "2")
+	eventually(t, "the server has the message", func() bool { return slices.Contains(other.data(), "2") })
+	p.Drop(false)
 	c.Connect()
 	c.live(topics...)
 	var got []string

@@ -184,8 +184,8 @@ func TestClientsOfAKilledServerSpread(t *testing.T) {
 	for _, c := range clients {
 		c.live("px.A")
 	}
+	begin := time.Now() // clients may notice the end before end returns
 	s.end(syscall.SIGKILL)
-	begin := time.Now()
 	counts := make(map[int]int)
 	for _, c := range clients {
 		at := c.offline().RetryAt.Sub(begin)
