@@ -22,7 +22,7 @@ type batch struct {
 	finished int        // index into ends
 
 	begun     int64 // time of the hub's clock at about which the first message was gathered
-	conflates bool  // of the updates of a topic of ModeLast, a write holds the newest alone; see conflateAfter
+	conflates bool  // of the updates of a topic of ModeLast, a write holds the newest alone; see look
 
 	joined  joiner            // scratch: frames of one subscriber
 	path    []*topics.Message // scratch
@@ -61,16 +61,16 @@ const (
 	bundleBytes  = 64 << 10 // a subscriber's bundle that would be larger is written first
 )
 
-// conflateAfter is the age of a batch from which on the loop counts as behind. Then only the newest value of a topic of ModeLast is
-// worth a place in a write. Chosen by us: clients hardly see it.
+// conflateAfter is the default of Config.ConflateAfter. Chosen by us: clients hardly see it.
 const conflateAfter = 100 * time.Millisecond
 
-// look looks whether the batch conflates: the hub's clock says now, and wait is Config.FlushInterval.
-func (b *batch) look(now int64, wait time.Duration) {
+// look looks whether the batch conflates: the hub's clock says now, and after is the age from which on it does. The loop counts as
+// behind then, and only the newest value of a topic of ModeLast is worth a place in a write.
+func (b *batch) look(now int64, after time.Duration) {
 	if len(b.bundles) == 0 {
 		b.begun = now
 	}
-	b.conflates = now-b.begun > int64(conflateAfter+wait)
+	b.conflates = now-b.begun > int64(after)
 }
 
 // hasRoom reports whether one more message may be gathered.

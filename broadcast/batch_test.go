@@ -107,6 +107,28 @@ func TestObservedWithoutAWrite(t *testing.T) {
 	}
 }
 
+// Config.ConflateAfter moves the age from which on a batch conflates.
+func TestConflateAfter(t *testing.T) {
+	for after, want := range map[time.Duration]int{0: 1, time.Second: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			h, s, out := hubOf(Config{ConflateAfter: after, FlushInterval: time.Millisecond})
+			s.Subscribe(0, []string{"px.A"}, "", "")
+			drainAll(s)
+			time.Sleep(time.Second)
+			drainAll(s)
+			out.takeShort(t, 0)
+			h.Publish("px.A", []byte("1"))
+			s.Drain(time.Second)
+			h.Publish("px.A", []byte("2"))
+			time.Sleep(conflateAfter + 2*time.Millisecond)
+			drainAll(s)
+			if got := out.takeShort(t, 0); len(got) != want || got[want-1] != "px.A 2=2" {
+				t.Errorf("after %v: %v", after, got)
+			}
+		})
+	}
+}
+
 // A loop that is behind for long writes the newest value of a topic of ModeLast alone, and every message of a lossless one.
 func TestLateBatchConflates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,7 @@ type Config struct {
 	QueueBytes    int           // of a lossless topic's messages waiting for one subscriber; default 128 KiB
 	MemoryBudget  int           // of all such queues together; beyond it the slowest clients are closed; 0 = none
 	FlushInterval time.Duration // time for which a batch gathers more messages; 0 = none
+	ConflateAfter time.Duration // age of a batch beyond FlushInterval from which on it holds only newest values; default 100 ms
 
 	PollBytes            int           // about the most bytes of one answer to a poll; default 256 KiB
 	PollLinger           time.Duration // time for which the topics of a poll are kept for the next one; 0 = not at all
@@ -59,5 +60,8 @@ func (c *Config) setDefaults() {
 		if *d.field <= 0 {
 			*d.field = d.preset
 		}
+	}
+	if c.ConflateAfter <= 0 {
+		c.ConflateAfter = conflateAfter
 	}
 }

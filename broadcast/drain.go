@@ -9,7 +9,7 @@ func (s *Shard) Drain(budget time.Duration) (more bool) {
 	s.mailbox.Scheduled() // until there is nothing left: a post meanwhile must not schedule a second drain
 	now := s.hub.Now()
 	until := now + int64(budget)
-	s.batch.look(now, s.cfg.FlushInterval)
+	s.batch.look(now, s.cfg.ConflateAfter+s.cfg.FlushInterval)
 	s.collectTurns()
 	s.endLingering()
 	s.conflated += s.inbox.collect(s.mailbox)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"tickcast/broadcast/topics"
 	"tickcast/broadcast/wire"
@@ -186,12 +185,12 @@ func TestLosslessTopicWithoutSubscribers(t *testing.T) {
 	for range 5 {
 		h.Publish("a.x", []byte("1"))
 	}
-	s.Drain(time.Second)
+	s.Drain(patience)
 	for range 3 {
 		h.Publish("a.x", []byte("2"))
 	}
 	unsubscribe(s, 0, "a.x")
-	if s.Drain(50 * time.Millisecond) {
+	if s.Drain(patience) {
 		t.Error("the shard is busy with what nobody wants")
 	}
 }

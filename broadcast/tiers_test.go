@@ -127,7 +127,7 @@ func TestBatchEndsAfterATurn(t *testing.T) {
 	r.takeShort(t, 0)
 	h.Publish("r.A", []byte("1"))
 	h.Publish("x", []byte("2"))
-	for deadline := time.After(10 * time.Second); len(r.got[0]) < 2; {
+	for deadline := time.After(patience); len(r.got[0]) < 2; {
 		select {
 		case <-wakes:
 			s.Drain(time.Second)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"tickcast/broadcast/natstest"
 	"tickcast/client"
 )
 
@@ -54,7 +55,7 @@ type server struct {
 	config       string
 	env          []string
 	stream, nats string
-	listen       [2]string // for the clients and of NATS, from the first start on
+	listen       [2]string // for the clients and of NATS, at every start
 	cmd          *exec.Cmd
 	ended        chan struct{}
 }
@@ -62,7 +63,10 @@ type server struct {
 // startServer starts a server with a configuration and an embedded NATS server, until the test ends.
 func startServer(t *testing.T, config string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), config: config, env: env, listen: [2]string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &server{t: t, dir: t.TempDir(), config: config, env: env}
+	for i, port := range natstest.FreePorts(t, len(s.listen)) {
+		s.listen[i] = fmt.Sprintf("127.0.0.1:%d", port)
+	}
 	s.start()
 	t.Cleanup(func() { s.end(syscall.SIGKILL) })
 	return s
@@ -104,10 +108,6 @@ func (s *server) start() {
 		seen[key] = strings.TrimSpace(value)
 	}
 	s.stream, s.nats = seen["stream"], seen["nats"]
-	s.listen[0] = strings.TrimSuffix(strings.TrimPrefix(s.stream, "ws://"), "/stream")
-	if s.wantsNATS() {
-		s.listen[1] = strings.TrimPrefix(s.nats, "nats://")
-	}
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait()
 		close(ended)
@@ -159,6 +159,7 @@ type heard struct {
 	ended  chan struct{}
 	mu     sync.Mutex
 	status []client.Status
+	since  int // of status, when the test last waited for live topics
 	topics []string
 	lost   []client.Lost
 	errors []*client.Error
@@ -231,15 +232,20 @@ func (h *heard) live(topics ...string) {
 		}
 		return true
 	})
+	h.note(func() { h.since = len(h.status) })
 }
 
-// offline waits until the connection has ended.
-func (h *heard) offline() client.Status {
+// offline waits until the client has been told that the connection has ended, since topics were live. It may be back by now.
+func (h *heard) offline() (s client.Status) {
 	h.t.Helper()
-	var s client.Status
 	eventually(h.t, "offline", func() bool {
-		s = h.Status()
-		return s.State == client.StateOffline
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		i := slices.IndexFunc(h.status[h.since:], func(s client.Status) bool { return s.State == client.StateOffline })
+		if i >= 0 {
+			s = h.status[h.since+i]
+		}
+		return i >= 0
 	})
 	return s
 }
@@ -256,16 +262,20 @@ func (h *heard) data(topics ...string) (list []string) {
 	return list
 }
 
-func (h *heard) losses() []client.Lost {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.lost)
+// losses returns the losses once there are n: a handler may be told after the state has changed.
+func (h *heard) losses(n int) []client.Lost {
+	h.t.Helper()
+	var list []client.Lost
+	eventually(h.t, fmt.Sprint(n, " losses"), func() bool { h.note(func() { list = slices.Clone(h.lost) }); return len(list) >= n })
+	return list
 }
 
-func (h *heard) errs() []*client.Error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.errors)
+// errs returns the errors once there are n.
+func (h *heard) errs(n int) []*client.Error {
+	h.t.Helper()
+	var list []*client.Error
+	eventually(h.t, fmt.Sprint(n, " errors"), func() bool { h.note(func() { list = slices.Clone(h.errors) }); return len(list) >= n })
+	return list
 }
 
 // times returns how often the connection was in a state.

@@ -159,7 +159,12 @@ func TestClientNeverEndsItsSide(t *testing.T) {
 		{"the server began", StatusNothingAsked, uint16(StatusNothingAsked)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := start(t, nothingAsked, func(c *Config, _ *broadcast.Config) { c.CloseTimeout = 200 * time.Millisecond })
+			s := start(t, func(c *Config, h *broadcast.Config) {
+				c.CloseTimeout = time.Second
+				if row.ourCode != 0 {
+					nothingAsked(c, h)
+				}
+			})
 			c := s.open("")
 			if row.ourCode != 0 {
 				c.expectClose(row.ourCode)

@@ -53,12 +53,12 @@ func TestTokensOfEventsAndPolls(t *testing.T) {
 	}
 	c.ended()
 
-	e, err = s.tryEvents(get("/stream?topics=px.FX.A", "Accept: text/event-stream", token("b", 2*time.Second)))
+	e, err = s.tryEvents(get("/stream?topics=px.FX.A", "Accept: text/event-stream", token("b", 5*time.Second)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c = s.dial()
-	c.send(get(fmt.Sprintf("/stream?topics=px.FX.A&after=%s", first.cursor), token("b", 2*time.Second)))
+	c.send(get(fmt.Sprintf("/stream?topics=px.FX.A&after=%s", first.cursor), token("b", 5*time.Second)))
 	e.want(`{"op":"hello"`)
 	e.want(`{"op":"expire","in":`)
 	e.want(`{"op":"ack"`)

@@ -3,6 +3,8 @@ package eventloop
 import (
 	"context"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -10,7 +12,7 @@ import (
 )
 
 // patience bounds every wait of these tests. A working server stays far below it.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	broadcast.CheckOwners(true)
@@ -78,6 +80,7 @@ func launch(grace time.Duration, settings ...setting) (*server, error) {
 		TLS:   testTLSConfig(),
 	}
 	hub := broadcast.Config{Node: "test", Subscribe: []string{">"}, MaxMessageSize: cfg.MaxMessageSize}
+	hub.ConflateAfter = patience // tests count messages, and the machine may be busy
 	for _, change := range settings {
 		change(&cfg, &hub)
 	}
@@ -154,6 +157,18 @@ func (s *server) onConns(f func(*loop, *conn)) {
 	})
 }
 
+// atOnce publishes messages, each a topic, a space and the data, while the loop of the only connection stands: no turn of a slower
+// rate comes between them.
+func (s *server) atOnce(messages ...string) {
+	s.t.Helper()
+	s.onConns(func(*loop, *conn) {
+		for _, m := range messages {
+			topic, data, _ := strings.Cut(m, " ")
+			s.hub.Publish(topic, []byte(data))
+		}
+	})
+}
+
 // stats returns the present figures.
 func (s *server) stats() Stats {
 	s.t.Helper()
@@ -169,6 +184,29 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("it does not come about that %s", what)
 		}
 	}
+}
+
+// whenReached runs f on loop l as soon as something from the server is at c's socket. f sees how far the loop has come by then,
+// however late the test looks, which must not read before.
+func (s *server) whenReached(l *loop, c *client, f func()) {
+	raw, err := c.tcp().SyscallConn()
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	var look func()
+	look = func() {
+		n := 0
+		_ = raw.Control(func(fd uintptr) {
+			n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		})
+		if n > 0 {
+			f()
+			return
+		}
+		l.continueWith(l.task(look))
+	}
+	l.post(l.task(look)) // behind a fan-out that is due
 }
 
 // closedWith waits until one WebSocket has ended, and checks the code under which it is counted.

@@ -110,7 +110,7 @@ func TestOneContinuationHoweverManyTicks(t *testing.T) {
 		t.Error("clients are judged before what they sent is read")
 	}
 	l.onTick()
-	most := 0
+	most, from := 0, l.now // ticks go on
 	for l.expiring {
 		l.onTick()
 		q.run(t)
@@ -120,7 +120,7 @@ func TestOneContinuationHoweverManyTicks(t *testing.T) {
 		t.Errorf("%d tasks were waiting at once", most)
 	}
 	for slot := range uint32(subscribers) {
-		if c := l.conns.At(slot); c.prev == 0 || c.prev == inBucket|expired || c.sent != l.now {
+		if c := l.conns.At(slot); c.prev == 0 || c.prev == inBucket|expired || c.sent < from {
 			t.Fatalf("client %d was forgotten: %+v", slot, *c)
 		}
 	}

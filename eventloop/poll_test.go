@@ -239,9 +239,7 @@ func TestPollAtARate(t *testing.T) {
 	for round := range 3 {
 		c.send(get("/stream?topics=px.A,px.B&rate=300ms&after=" + after))
 		eventually(t, "it waits", func() bool { return s.stats().Polls == 1 && s.hub.Stats().Subscriptions == 2 })
-		s.hub.Publish("px.A", []byte("1"))
-		s.hub.Publish("px.B", []byte("2"))
-		s.hub.Publish("px.A", []byte("3"))
+		s.atOnce("px.A 1", "px.B 2", "px.A 3")
 		a := c.reply()
 		if after = a.cursor; a.status != 200 || len(a.messages) != 2 || !strings.Contains(a.text, `"d":3`) || !strings.Contains(a.text, `"d":2`) {
 			t.Fatalf("round %d: %s", round, a.text)
@@ -375,7 +373,7 @@ func TestLatest(t *testing.T) {
 // The topics of a poll are kept for the next one, within the bound of an address.
 func TestPollLinger(t *testing.T) {
 	s := start(t, classes(lossless), func(_ *Config, h *broadcast.Config) {
-		h.PollLinger, h.PollTopicsPerAddress = 400*time.Millisecond, 2
+		h.PollLinger, h.PollTopicsPerAddress = 3*time.Second, 2
 	})
 	c := s.dial()
 	a := c.poll("topics=ord.A,ord.B,ord.C")

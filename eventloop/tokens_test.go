@@ -231,20 +231,21 @@ func TestExpiry(t *testing.T) {
 		c.Auth.Notice, c.Auth.Grace = time.Minute, 100*time.Millisecond
 		c.Subprotocols = []string{"tickcast.v1.raw"}
 	})
+	soon := func() string {
+		return p.Sign(t, "", claimed(map[string]any{"exp": time.Now().Add(6 * time.Second).Unix()}))
+	}
 	c := s.open("")
-	c.auth(p.Sign(t, "", claimed(map[string]any{"exp": time.Now().Add(3 * time.Second).Unix()})))
+	c.auth(soon())
 	c.expect(`{"op":"ack"`)
 	c.expect(`{"op":"expire","in":`)
-	c.auth(p.Sign(t, "", claimed(map[string]any{"exp": time.Now().Add(3 * time.Second).Unix()}))) // in place
+	c.auth(soon()) // in place
 	c.expect(`{"op":"ack"`)
 	c.expect(`{"op":"expire","in":`)
-	c.expectClose(StatusTokenExpired)
-
-	raw := s.try(requestWith("topics=px.FX.A", "Sec-WebSocket-Protocol: tickcast.v1.raw\r\nAuthorization: Bearer "+
-		p.Sign(t, "", claimed(map[string]any{"exp": time.Now().Add(2 * time.Second).Unix()}))))
+	raw := s.try(requestWith("topics=px.FX.A", "Sec-WebSocket-Protocol: tickcast.v1.raw\r\nAuthorization: Bearer "+soon()))
 	if r, body := raw.response("GET"); r.StatusCode != 101 {
 		t.Fatal(r.Status, body)
 	}
+	c.expectClose(StatusTokenExpired)
 	for {
 		if m, err := raw.next(); err != nil {
 			t.Fatal(err)

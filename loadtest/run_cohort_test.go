@@ -66,7 +66,7 @@ func TestRunStorms(t *testing.T) {
 func TestRunMissesSubscriptions(t *testing.T) {
 	const conns = 20
 	r := runFeed(t, &badFeed{deaf: conns + 5}, Plan{
-		Fleet: fleet.Config{Conns: conns}, Storms: []Storm{{Share: 1}}, Settle: 300 * time.Millisecond,
+		Fleet: fleet.Config{Conns: conns}, Storms: []Storm{{Share: 1}}, Settle: 3 * time.Second,
 		Publish: PublishPlan{Rate: 1000, Messages: 10, Payload: 128},
 	})
 	const want = "15 clients that came back were not subscribed again"
@@ -87,7 +87,7 @@ func TestChurnComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Churn(0.001) // the next one in 1,000 s
-	for end := time.Now().Add(10 * time.Second); f.Totals().Reopened < 1; {
+	for end := time.Now().Add(30 * time.Second); f.Totals().Reopened < 1; {
 		if time.Now().After(end) {
 			t.Fatalf("totals %+v", f.Totals())
 		}
@@ -139,7 +139,7 @@ func TestRunTellsStormsApart(t *testing.T) {
 		})
 		run, err := NewRun(testContext(t), Plan{
 			Fleet: fleet.Config{URL: url, Conns: conns, Topics: []string{"load.A"}}, Hold: 300 * time.Millisecond,
-			Storms: []Storm{{Share: tt.share}}, Settle: 300 * time.Millisecond,
+			Storms: []Storm{{Share: tt.share}}, Settle: 2 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -187,7 +187,7 @@ func TestRunFindsSilence(t *testing.T) {
 	})
 	run, err := NewRun(testContext(t), Plan{
 		Fleet: fleet.Config{URL: url, Conns: conns, Topics: []string{"load.A"}, Subscribe: "hello", Ramp: 50},
-		Hold:  1300 * time.Millisecond, Settle: 200 * time.Millisecond, Lossless: true,
+		Hold:  1300 * time.Millisecond, Settle: 2 * time.Second, Lossless: true,
 		Publish: PublishPlan{URL: natsURL, Rate: 200, Payload: 128, Early: true},
 	})
 	if err != nil {
@@ -197,7 +197,7 @@ func TestRunFindsSilence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(r.Reasons, "; "); !strings.HasSuffix(got, " subscriptions brought nothing") {
+	if got := strings.Join(slices.DeleteFunc(r.Reasons, wasBusy), "; "); !strings.HasSuffix(got, " subscriptions brought nothing") {
 		t.Errorf("clean %v, reasons %q, deliveries %+v", r.Clean, r.Reasons, r.Deliveries)
 	}
 }

@@ -21,11 +21,10 @@ func TestRunAgainstNATS(t *testing.T) {
 	}
 	ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(30 * time.Second) {
 		t.Fatal("NATS server does not start")
 	}
-	ctx := testContext(t)
-	run, err := NewRun(ctx, Plan{
+	plan := Plan{
 		Fleet: fleet.Config{
 			URL: ns.WebsocketURL() + "/", Conns: 40, Topics: []string{"load.A", "load.B", "load.C", "load.D"},
 			Subscribe:    "CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB {topic} 1\r\nPING\r\n",
@@ -36,14 +35,19 @@ func TestRunAgainstNATS(t *testing.T) {
 		},
 		Lossless: true,
 		Publish:  PublishPlan{URL: ns.ClientURL(), Rate: 10_000, Messages: 4000},
+	}
+	r := paced(t, func() *Report {
+		ctx := testContext(t)
+		run, err := NewRun(ctx, plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := run.Do(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Do(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if !r.Clean || r.Deliveries.Received != 40*1000 {
 		t.Errorf("reasons %q, deliveries %+v, faults %v", r.Reasons, r.Deliveries, fmt.Sprint(r.Connections.Faults))
 	}

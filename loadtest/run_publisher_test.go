@@ -14,18 +14,20 @@ import (
 func publisherRun(t *testing.T, ctx context.Context, hold time.Duration, natsURL string, show func(Progress)) *Report {
 	t.Helper()
 	url, _ := serveFeed(t, &badFeed{})
-	run, err := NewRun(testContext(t), Plan{
-		Fleet: fleet.Config{URL: url, Conns: 2, Topics: []string{"load.A"}}, Hold: hold, Settle: 200 * time.Millisecond,
-		Publish: PublishPlan{URL: natsURL, Rate: 10},
+	return paced(t, func() *Report {
+		run, err := NewRun(testContext(t), Plan{
+			Fleet: fleet.Config{URL: url, Conns: 2, Topics: []string{"load.A"}}, Hold: hold, Settle: 200 * time.Millisecond,
+			Publish: PublishPlan{URL: natsURL, Rate: 10},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := run.Do(ctx, show)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := run.Do(ctx, show)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // A run does not wait for a publisher that gave up.
@@ -61,7 +63,7 @@ func TestRunInterruptedBeforePublishing(t *testing.T) {
 
 // Messages that could not be published without NATS are reported as such, and are not missing at the clients.
 func TestRunWithoutNATS(t *testing.T) {
-	r := publisherRun(t, testContext(t), 300*time.Millisecond, "nats://127.0.0.1:1", nil)
+	r := publisherRun(t, testContext(t), time.Second, "nats://127.0.0.1:1", nil)
 	if len(r.Reasons) != 1 || !strings.HasSuffix(r.Reasons[0], " messages not taken by NATS") {
 		t.Errorf("reasons %q, deliveries %+v", r.Reasons, r.Deliveries)
 	}

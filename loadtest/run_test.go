@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +40,23 @@ func TestRunHolds(t *testing.T) {
 	}
 }
 
+// paced carries a run out, and again as long as the machine was too busy for the publisher: such a run says nothing.
+func paced(t *testing.T, do func() *Report) (r *Report) {
+	t.Helper()
+	for range 5 {
+		if r = do(); !slices.ContainsFunc(r.Reasons, wasBusy) {
+			break
+		}
+		t.Logf("again: %q", r.Reasons)
+	}
+	return r
+}
+
+// wasBusy reports whether a reason is that the publisher was late.
+func wasBusy(reason string) bool {
+	return strings.Contains(reason, "did not keep its pace") || strings.HasSuffix(reason, "messages not published in time")
+}
+
 const ackMessage = `{"op":"ack","id":1,"topics":[],"errors":[]}`
 
 func TestMain(m *testing.M) {
@@ -54,7 +73,7 @@ func TestMain(m *testing.M) {
 // testContext ends when a test has taken so long that it must be stuck.
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -132,7 +151,7 @@ func startNATS(t *testing.T) *server.Server {
 	}
 	ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(30 * time.Second) {
 		t.Fatal("NATS server does not start")
 	}
 	return ns

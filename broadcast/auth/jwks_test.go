@@ -13,7 +13,7 @@ import (
 	"tickcast/broadcast/auth/authtest"
 )
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // A keyServer serves a JWK Set, or fails as a test wants.
 type keyServer struct {

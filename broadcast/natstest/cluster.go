@@ -2,8 +2,10 @@ package natstest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,13 +51,26 @@ func StartCluster(t *testing.T) *Cluster {
 	return c
 }
 
-// FreePorts returns ports without a listener.
-func FreePorts(t *testing.T, n int) (ports []int) {
+// FreePorts returns ports of 127.0.0.1 without a listener. They are below those that the kernel gives to clients and to listeners
+// on port 0, so no other process takes one by chance before it is used, or while its server is away.
+func FreePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	given := 32768 // the lowest port that the kernel gives, by default
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		_, _ = fmt.Sscan(string(b), &given)
+	}
+	const lowest = 2048
+	for tries := 0; len(ports) < n; tries++ {
+		port := 0
+		if given > 2*lowest {
+			port = lowest + rand.IntN(given-lowest)
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			t.Fatal(err)
+			if tries > 100*n {
+				t.Fatal(err)
+			}
+			continue
 		}
 		defer func() { _ = l.Close() }() // when all are found
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)

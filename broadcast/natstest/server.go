@@ -1,6 +1,7 @@
 package natstest
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -13,7 +14,7 @@ import (
 )
 
 // Patience is the longest time that a test waits for an event.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // A Server is a real NATS server in this process. It reports the requests of its clients.
 type Server struct {
@@ -88,7 +89,7 @@ func (trace) Debugf(string, ...any)  {}
 // Connect returns a NATS client until the test ends.
 func Connect(t *testing.T, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(url, append([]nats.Option{nats.Timeout(Patience)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,9 @@ func CreateStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) je
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), config); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	if _, err := js.CreateStream(ctx, config); err != nil {
 		t.Fatal(err)
 	}
 	return js
@@ -112,9 +115,11 @@ func CreateStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) je
 // Store publishes messages, each a subject, a space and the data, and waits until the stream has stored them.
 func Store(t *testing.T, js jetstream.JetStream, messages ...string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
 	for _, m := range messages {
 		subject, data, _ := strings.Cut(m, " ")
-		if _, err := js.Publish(t.Context(), subject, []byte(data)); err != nil {
+		if _, err := js.Publish(ctx, subject, []byte(data)); err != nil {
 			t.Fatal(err)
 		}
 	}

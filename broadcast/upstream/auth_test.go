@@ -270,7 +270,7 @@ func TestNATSOverWebSocket(t *testing.T) {
 	cfg.Classes = []topics.Class{{Match: "ord.>", Mode: topics.ModeAll, History: 10}}
 	h := broadcast.New(cfg)
 	l := startLoop(t, h.Shard(0))
-	n, _ := runUpstream(t, h, Config{URLs: []string{url}, PingInterval: 100 * time.Millisecond})
+	n, _ := runUpstream(t, h, Config{URLs: []string{url}, PingInterval: time.Second})
 	awaitConnected(t, h)
 	l.join(0, "ord.A")
 	for _, text := range []string{"1", "2"} {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"tickcast/broadcast/natstest"
 )
 
 // pebble is the ACME server of Let's Encrypt for tests. The tests build it from the module proxy.
@@ -58,21 +59,6 @@ var buildPebble = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// freePorts returns ports of 127.0.0.1 that were free just now.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		ports[i] = ln.Addr().(*net.TCPAddr).Port
-	}
-	return ports
-}
-
 // An authority is a running pebble.
 type authority struct {
 	directory string // its URL
@@ -83,7 +69,7 @@ type authority struct {
 // startAuthority runs pebble. Its certificates are valid for life; it checks names at two ports.
 func startAuthority(t *testing.T, life time.Duration, httpPort, tlsPort int) authority {
 	t.Helper()
-	binaries, dir, ports := pebbleBinaries(t), t.TempDir(), freePorts(t, 3)
+	binaries, dir, ports := pebbleBinaries(t), t.TempDir(), natstest.FreePorts(t, 3)
 	p := writePair(t, dir, "localhost")
 	content, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", ports[0]), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", ports[1]),
@@ -160,21 +146,23 @@ func (a authority) certified(port int) *x509.Certificate {
 
 // A certificate is issued after a check by TLS-ALPN-01, and renewed under a connection, which does not notice.
 func TestACMERenews(t *testing.T) {
-	ports := freePorts(t, 3)
+	ports := natstest.FreePorts(t, 3)
 	a := startAuthority(t, 15*time.Second, ports[2], ports[0]) // by HTTP nobody answers
 	r := startACME(t, a, filepath.Join(t.TempDir(), "cache"), ports[0], ports[1])
 	var first *x509.Certificate
-	eventually(t, "a certificate is issued", func() bool { first = a.certified(ports[0]); return first != nil })
+	within(t, 3*patience, "a certificate is issued", func() bool { first = a.certified(ports[0]); return first != nil })
 
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 9*patience)
 	defer cancel()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{ServerName: acmeName, RootCAs: a.roots}}
-	c, _, err := websocket.Dial(ctx, fmt.Sprintf("wss://127.0.0.1:%d/stream?topics=a", ports[0]), &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var c *websocket.Conn
+	eventually(t, "a client is connected", func() (ok bool) { // which it is not while the certificate has expired
+		var err error
+		c, _, err = websocket.Dial(ctx, fmt.Sprintf("wss://127.0.0.1:%d/stream?topics=a", ports[0]), &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+		return err == nil
+	})
 	defer c.CloseNow()
-	eventually(t, "the certificate is renewed", func() bool {
+	within(t, 3*patience, "the certificate is renewed", func() bool {
 		next := a.certified(ports[0])
 		return next != nil && next.SerialNumber.Cmp(first.SerialNumber) != 0
 	})
@@ -189,11 +177,11 @@ func TestACMERenews(t *testing.T) {
 // A certificate is issued after a check by HTTP-01, whose answers are beside the redirect, and the next server has it from the
 // cache.
 func TestACMEByHTTP(t *testing.T) {
-	ports, cache := freePorts(t, 3), filepath.Join(t.TempDir(), "cache")
+	ports, cache := natstest.FreePorts(t, 3), filepath.Join(t.TempDir(), "cache")
 	a := startAuthority(t, 24*time.Hour, ports[1], ports[2]) // by TLS nobody answers
 	r := startACME(t, a, cache, ports[0], ports[1])
 	var first *x509.Certificate
-	eventually(t, "a certificate is issued", func() bool { first = a.certified(ports[0]); return first != nil })
+	within(t, 3*patience, "a certificate is issued", func() bool { first = a.certified(ports[0]); return first != nil })
 	if info, err := os.Stat(cache); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the cache: %v, %v", info.Mode(), err)
 	}

@@ -158,19 +158,19 @@ func TestFollowersThroughFaults(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	within := func(f func(ctx context.Context) error) error {
+	tryTo := func(f func(ctx context.Context) error) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		return f(ctx)
 	}
-	eventually(t, "the stream is made", func() bool {
-		return within(func(ctx context.Context) error {
+	within(t, 3*patience, "the stream is made", func() bool {
+		return tryTo(func(ctx context.Context) error {
 			_, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: "ORD", Subjects: []string{"ord.>"}, Replicas: 3, AllowDirect: true})
 			return err
 		}) == nil
 	})
 	for _, addr := range internal {
-		eventually(t, "a node is ready", func() bool {
+		within(t, 3*patience, "a node is ready", func() bool {
 			r, err := http.Get("http://" + addr + "/readyz")
 			if err != nil {
 				return false
@@ -184,7 +184,7 @@ func TestFollowersThroughFaults(t *testing.T) {
 	counts := make([]int, clusterTopics)
 	store := func(i int) error {
 		id := counts[i]*clusterTopics + i
-		err := within(func(ctx context.Context) error {
+		err := tryTo(func(ctx context.Context) error {
 			_, err := js.Publish(ctx, fmt.Sprintf("ord.%d", i), []byte(strconv.Itoa(id)), jetstream.WithMsgID(strconv.Itoa(id)))
 			return err
 		})
@@ -267,7 +267,7 @@ func TestFollowersThroughFaults(t *testing.T) {
 		time.Sleep(each)
 		undo()
 		before := stored.Load()
-		eventually(t, "messages are stored again", func() bool { return stored.Load() > before+5*clusterTopics })
+		within(t, 3*patience, "messages are stored again", func() bool { return stored.Load() > before+5*clusterTopics })
 	}
 	close(stop)
 	<-published

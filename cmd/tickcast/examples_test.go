@@ -155,6 +155,7 @@ func TestExampleOfCurl(t *testing.T) {
 		t.Skip("no curl in PATH")
 	}
 	s := startServer(t, losslessConfig)
+	s.ready()
 	nc, err := nats.Connect(s.nats)
 	if err != nil {
 		t.Fatal(err)

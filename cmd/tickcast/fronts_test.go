@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tickcast/broadcast/natstest"
 )
 
 // startNginx runs nginx with the settings of its package in front of a server, and returns its address. The lines are added to its
@@ -59,12 +61,7 @@ func startFront(t *testing.T, name string, configure func(dir, addr string) (con
 		}
 		t.Skip("no " + name)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := fmt.Sprintf("127.0.0.1:%d", natstest.FreePorts(t, 1)[0])
 	dir := t.TempDir()
 	conf, args := configure(dir, addr)
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600); err != nil {

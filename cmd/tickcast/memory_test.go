@@ -217,7 +217,7 @@ func TestAccountOfConnectionsIsTheHeap(t *testing.T) {
 		}
 	}
 	subscribed := func(n int64) {
-		for end := time.Now().Add(20 * time.Second); h.Stats().Subscriptions < n; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); h.Stats().Subscriptions < n; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%d clients have subscribed", h.Stats().Subscriptions)
 			}

@@ -62,7 +62,8 @@ func TestResumeOverARestart(t *testing.T) {
 	config := fmt.Sprintf("[nats]\njetstream = true\n[nats.embedded]\nlisten = \"127.0.0.1:0\"\nstore_dir = %q\n"+
 		"[[topic]]\nmatch = \"js.>\"\nmode = \"all\"\nsnapshot = \"jetstream\"\nhistory = 1000\n[[topic]]\nmatch = \"ord.>\"\nmode = \"all\"\nhistory = 10\n", t.TempDir())
 	s := startServer(t, config)
-	js, err := connect(t, s.nats).JetStream()
+	s.ready()
+	js, err := connect(t, s.nats).JetStream(nats.MaxWait(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,8 @@ func TestResumeOverARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = startServer(t, config)
-	if js, err = connect(t, s.nats).JetStream(); err != nil {
+	s.ready()
+	if js, err = connect(t, s.nats).JetStream(nats.MaxWait(patience)); err != nil {
 		t.Fatal(err)
 	}
 	publish(10)

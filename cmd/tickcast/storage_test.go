@@ -43,7 +43,7 @@ func TestFullDiskOfTheEmbeddedJetStream(t *testing.T) {
 	s := startServer(t, fmt.Sprintf("[nats]\njetstream = true\n[nats.embedded]\nlisten = \"127.0.0.1:0\"\nstore_dir = %q\n"+
 		"[[topic]]\nmatch = \"js.>\"\nmode = \"all\"\nsnapshot = \"jetstream\"\n", dir))
 	nc := connect(t, s.nats)
-	js, err := nc.JetStream()
+	js, err := nc.JetStream(nats.MaxWait(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func TestPublisherSurvivesAnOutage(t *testing.T) {
 // waitFailed waits until so many messages have failed.
 func waitFailed(t *testing.T, p *Publisher, n uint64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); p.Stats().Failed < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); p.Stats().Failed < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%+v", p.Stats())
 		}
@@ -242,7 +242,7 @@ func startNATS(t *testing.T, port int) *server.Server {
 	}
 	ns.Start()
 	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
-	if !ns.ReadyForConnections(10 * time.Second) {
+	if !ns.ReadyForConnections(30 * time.Second) {
 		t.Fatal("NATS server does not start")
 	}
 	return ns
@@ -281,7 +281,7 @@ func receiveSoon[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("nothing received in 20 s")
 		panic("unreachable")
 	}
@@ -290,7 +290,7 @@ func receiveSoon[T any](t *testing.T, c <-chan T) T {
 // testContext ends when a test has taken so long that it must be stuck.
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -137,7 +137,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestCompareEndsWithContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	err := run(ctx, []string{"compare", "-conns", "3", "-rounds", "1000000", "-settle", "0", "-servers", "bare"}, nil,
 		new(bytes.Buffer), new(bytes.Buffer))

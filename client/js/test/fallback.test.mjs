@@ -27,7 +27,10 @@ describe("fallback", () => {
       const seen = [];
       c.subscribe("px.A", (m) => seen.push(m.d));
       await live(c, "px.A");
-      assert.ok(performance.now() - proxy.refusedAt < 1000, `after ${performance.now() - proxy.refusedAt} ms`);
+      const took = performance.now() - proxy.refusedAt;
+      assert.ok(took < 10_000, `after ${took} ms`);
+      // On any machine: no wait between two attempts.
+      assert.ok(!c.heard.status.some((s) => s.retryAt), JSON.stringify(c.heard.status));
       assert.equal(c.status.transport, transport);
       await until(() => {
         nc.publish("px.A", '"x"');
@@ -117,12 +120,13 @@ describe("fallback", () => {
   test("Retry-After is obeyed", async () => {
     const proxy = await startProxy(server.stream);
     proxy.refuse = () => "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const begin = Date.now();
     const c = client(proxy.url);
     c.subscribe("px.A", () => {});
     await until(() => c.status.state === "offline");
     assert.equal(c.status.code, 503);
     const wait = c.status.retryAt - Date.now();
-    assert.ok(wait > 6500 && wait < 10_600, `${wait} ms`);
+    assert.ok(c.status.retryAt - begin > 6900 && wait < 10_600, `${wait} ms`);
   });
 
   test("a loss is told over SSE and polling", async () => {
@@ -151,10 +155,11 @@ describe("fallback", () => {
       const c = client(one.stream, { transports: [transport] });
       c.subscribe("px.A", () => {});
       await live(c, "px.A");
+      const begin = Date.now();
       const end = one.stop();
-      await until(() => c.status.state === "offline");
-      const wait = c.status.retryAt - Date.now();
-      assert.ok(wait >= 0 && wait <= 10_500, `${transport}: ${wait} ms`);
+      const ended = await until(() => c.heard.status.find((s) => s.state === "offline")); // it may be back by now
+      const wait = ended.retryAt - begin;
+      assert.ok(wait >= 0 && wait <= 10_500 + (Date.now() - begin), `${transport}: ${wait} ms`);
       if (transport !== "poll") assert.ok(c.heard.notice.some((m) => m.op === "drain"), transport);
       c.close();
       await end;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,15 +15,29 @@ import { Tickcast } from "../dist/tickcast.js";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 let binary = process.env.TEST_SERVER;
 
-export const PATIENCE = 20_000; // ms for what must come
+export const PATIENCE = 30_000; // ms for what must come
 
 const ends = []; // of what the tests of this file started
 after(async () => {
   for (const end of ends.reverse()) await end();
 });
 
+/** A free address below the ports that the kernel gives to others, so that nobody takes it while its server is away. */
+async function freeAddress() {
+  for (;;) {
+    const probe = net.createServer();
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const free = await new Promise((resolve) => probe.on("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => probe.close(resolve));
+    return "127.0.0.1:" + port;
+  }
+}
+
 /** Starts a server with a TOML configuration; listen and nats keep addresses over a restart. */
-export async function startServer(config = "", { listen = "127.0.0.1:0", nats = "127.0.0.1:0", dir, env = {} } = {}) {
+export async function startServer(config = "", { listen, nats, dir, env = {} } = {}) {
+  listen ??= await freeAddress();
+  nats ??= await freeAddress();
   if (!binary) {
     binary = join(root, "bin/tickcast");
     execFileSync("go", ["build", "-trimpath", "-o", binary, "./cmd/tickcast"], { cwd: root, env: { ...process.env, CGO_ENABLED: "0" }, stdio: "inherit" });
