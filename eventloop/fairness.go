@@ -91,6 +91,8 @@ func (l *loop) postponeInput(c *conn, b []byte) {
 	}
 	row := l.row(c)
 	switch x, stalls, size := c.extra, l.stalls(c), len(c.extra.input)+len(b); {
+	case size > min(2*row.queueBytes, row.inputBytes) && l.keepsUnread(c):
+		l.endFlooding(c, StatusSlowConsumer, "answers are not read")
 	case size > row.inputBytes:
 		if c.state == stateRequest { // pipelines more requests than are answered
 			l.rejected[rejectNotReading]++
@@ -98,8 +100,6 @@ func (l *loop) postponeInput(c *conn, b []byte) {
 			return
 		}
 		l.fail(c, StatusInboundRate, "more than can be handled")
-	case stalls && row.queueBytes >= 0 && size > 2*row.queueBytes:
-		l.endFlooding(c, StatusSlowConsumer, "answers are not read")
 	case len(x.input) > 0:
 		l.counters.inputBytes.Add(int64(len(b)))
 		x.input = append(x.input, b...)

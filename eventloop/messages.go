@@ -47,11 +47,13 @@ func (l *loop) busy(c *conn) bool { return l.row(c).subscriber && l.shard.Busy(c
 // stalls reports whether the further input of c waits until the socket has taken the answers to the earlier: half of what may be
 // kept waits, or pages of an answer. So a client may send all its commands at once and read the answers as fast as it can.
 func (l *loop) stalls(c *conn) bool {
-	if c.flags&flagBehind == 0 {
-		return false
-	}
+	return c.flags&flagBehind != 0 && (l.keepsUnread(c) || l.busy(c))
+}
+
+// keepsUnread reports whether half of the answers that may be kept for c wait for the socket.
+func (l *loop) keepsUnread(c *conn) bool {
 	most := l.row(c).queueBytes
-	return most >= 0 && int(c.queued) > most/answerUnit(most)/2 || l.busy(c)
+	return c.flags&flagBehind != 0 && most >= 0 && int(c.queued) > most/answerUnit(most)/2
 }
 
 // handleMessage handles a whole message or control frame. It reports false if no more input is to be read.
