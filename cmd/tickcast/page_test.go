@@ -103,7 +103,8 @@ func TestPageOutlivesPayloads(t *testing.T) {
 // with the focus back on its row.
 func TestChartOfARow(t *testing.T) {
 	browser := newBrowser(t, 1280, 900)
-	s := startServer(t, "", "-demo")
+	const lossless = "[[topic]]\nmatch = \"px.>\"\nmode = \"all\"\n"
+	s := startServer(t, lossless, "-demo")
 	run := steps(t, browser)
 	const value = `document.querySelector('[data-part="plot"]').getAttribute('aria-valuetext')`
 	run("prices move", chromedp.Navigate(s.page), until(moving("px.AAPL")), chromedp.Evaluate[chromedp.Void](watched))
@@ -119,11 +120,18 @@ func TestChartOfARow(t *testing.T) {
 	run("so does the pointer", chromedp.MouseEvent("mouseMoved", 1000, 750), until(`/^\d\d:\d\d:\d\d/.test(document.querySelector('[data-part="reading"]').textContent)`))
 	run("another time", chromedp.Click(`#chart input[value="Infinity"]`), until(drawn))
 	screenshot(t, browser, "chart.png")
+	addr := strings.TrimSuffix(strings.TrimPrefix(s.page, "http://"), "/")
 	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
 	run("prices without a server are not known", chromedp.Focus(".plot"), until(`document.querySelector('#state').dataset.state !== 'live'`),
 		chromedp.KeyEvent(kb.End), until(value+`.includes('offline')`))
+	startServer(t, lossless, "-demo", "-listen", addr)
+	run("a server that comes back has lost some", chromedp.Focus("summary"), chromedp.KeyEvent(kb.Enter),
+		until(`/^[1-9]/.test(document.querySelector('[data-v="lost"]').textContent) && document.querySelector('[data-v="reconnects"]').textContent === '1'`),
+		chromedp.Evaluate[chromedp.Void](`delete window.firstSeen`), until(moving("px.TSLA")))
+	const read = `(window.read ??= new Set(), document.querySelector('.plot').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowLeft' })), read.add(` + value + `), [...read].join())`
+	run("the chart tells both", chromedp.Focus(".plot"), until(read+`.includes('offline')`), until(read+`.includes('updates lost')`))
 	run("a row that is removed takes its chart along", chromedp.Click(`[data-topic="px.TSLA"] .remove`), until(`document.querySelector('#chart').hidden`))
 	wantCalm(t, browser)
 }

@@ -69,10 +69,13 @@ client.on("error", ({ topic, code, message, retry }) => {
   say(topic === undefined ? `The server says: ${reason}` : `${topic}: ${reason}`, "error");
 });
 
+const missed = new Set(); // topics, while their message is shown
+
 client.on("lost", ({ topic, why }) => {
   account.lost++;
   quotes.missed(topic);
-  say(`${topic}: updates were missed, ${why}.`, "error");
+  missed.add(topic);
+  say(`${missed.size === 1 ? topic : `${missed.size} topics`}: updates were missed, ${why}.`, "error");
 });
 
 client.on("lag", (lag) => account.lag(lag));
@@ -221,6 +224,7 @@ let messageTimer = 0;
 // Shows a line under the title: kind is "error" or "info". An empty text clears it.
 function say(text, kind = "info") {
   clearTimeout(messageTimer);
+  if (text === "") missed.clear();
   $("message").textContent = text;
   $("message").dataset.kind = kind;
   if (text) messageTimer = setTimeout(() => say(""), MESSAGE_TIME);
@@ -241,7 +245,7 @@ function showFigures() {
 function showConnection(rate, latency) {
   const { status } = client;
   const figures = account.figures(status, { rate, latency, roundTrip: clock.roundTrip }, Date.now());
-  const line = [figures.transport];
+  const line = [status.transport === null ? figures.state : figures.transport];
   if (account.node) line.push(`node ${account.node}`);
   if (status.stale.length > 0) line.push(`stale: ${figures.stale}`);
   setText($("connection-line"), line.join(" · "));

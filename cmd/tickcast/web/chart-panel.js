@@ -2,7 +2,7 @@
 
 import { drawChart, extent } from "./chart.js";
 import { setText } from "./dom.js";
-import { readingAt } from "./history.js";
+import { readingAt, stops } from "./history.js";
 import { decimalsOf, price, signed } from "./quote.js";
 import { timeText } from "./scale.js";
 import { colorsOf } from "./theme.js";
@@ -12,7 +12,7 @@ const CALM = 1_000; // for visitors who want little motion, and without messages
 const ALL = Infinity;
 const AT_LEAST = 30_000; // ms that a chart of all the time shows
 const LEAPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -ALL, End: ALL };
-const KINDS = { stale: "not known then: stale", offline: "not known then: offline", gap: "updates lost after it" };
+const KINDS = { stale: "not known (stale)", offline: "not known (offline)", gap: "updates lost" };
 
 export class ChartPanel {
   #part = (name) => this.#element.querySelector(`[data-part="${name}"]`);
@@ -112,7 +112,7 @@ export class ChartPanel {
     if (range && this.#size.width > 0) {
       const first = track.last(Math.max(0, track.indexAt(from)));
       const direction = newest > first ? "up" : newest < first ? "down" : "flat";
-      const lit = reading && { time: this.#lit, value: track.last(reading.index) };
+      const lit = reading && { time: this.#lit, value: reading.kind ? null : track.last(reading.index) };
       const { decimals } = row;
       const view = { ...this.#size, track, marks, from, to, last: newest, decimals, direction, lit, format: price, colors: this.#colors };
       this.#layout = drawChart(this.#canvas, view);
@@ -126,7 +126,9 @@ export class ChartPanel {
     setText(this.#part("change"), change === null ? "" : signed(change));
     this.#part("change").dataset.dir = change >= 0.005 ? "up" : change <= -0.005 ? "down" : "flat";
     setText(this.#part("range"), range ? `${price(range.low, decimals)} – ${price(range.high, decimals)}` : "–");
-    setText(this.#part("reading"), this.#reading(reading, track) ?? (text === null ? "" : "The newest message is text."));
+    let note = this.#lit === null ? "" : this.#words(this.#lit).join("  ");
+    if (note === "" && text !== null && range) note = "The newest message holds no price";
+    setText(this.#part("reading"), note);
   }
 
   #reason({ note, quote }) {
@@ -135,13 +137,13 @@ export class ChartPanel {
     return "No price has come yet. The chart begins with the first one.";
   }
 
-  // The price under the crosshair in words; null without one.
-  #reading(reading, track) {
-    if (this.#lit === null) return null;
-    if (!reading) return `${timeText(this.#lit)}: no price yet`;
-    const { index, kind } = reading;
-    const text = `${timeText(this.#lit)}  ${price(track.last(index), this.#row.decimals)}`;
-    return kind ? `${text}, ${KINDS[kind]}` : text;
+  // The price at a time in words.
+  #words(time) {
+    const { track, marks } = this.#window();
+    const reading = readingAt(track, marks, time);
+    if (!reading) return [timeText(time), "no price yet"];
+    const text = price(track.last(reading.index), this.#row.decimals);
+    return reading.kind ? [timeText(time), KINDS[reading.kind], `before it ${text}`] : [timeText(time), text];
   }
 
   // ---- the crosshair
@@ -157,28 +159,24 @@ export class ChartPanel {
     this.#light(x > this.#layout.right ? null : this.#layout.timeAt(Math.max(0, x)));
   }
 
-  // Goes by points; behind the newest one there is no crosshair.
+  // Goes by points and begins of marks; behind the newest one there is no crosshair.
   #pressed(event) {
     const leap = LEAPS[event.key];
     if (leap === undefined || !this.#layout) return;
     event.preventDefault();
-    const { from, to, track } = this.#window();
-    const first = Math.max(0, track.indexAt(from));
-    const at = this.#lit === null ? track.length : track.indexAt(Math.min(this.#lit, to));
-    const next = Math.max(first, at + leap);
-    this.#light(next >= track.length ? null : Math.max(from, track.time(next)));
+    const { from, to, track, marks } = this.#window();
+    const times = stops(track, marks, from, to);
+    const lit = this.#lit;
+    const at = lit === null ? times.length : times.findLastIndex((time) => time <= lit);
+    this.#light(times[Math.max(0, at + leap)] ?? null);
     this.#say();
   }
 
   // Tells a screen reader the reading, after a key: not with every message.
   #say() {
-    const { from, to, track, marks } = this.#window();
+    const { from, to } = this.#window();
     const at = this.#lit ?? to;
-    const reading = readingAt(track, marks, at);
-    const words = ["no price"];
-    if (reading) words.splice(0, 1, timeText(at), price(track.last(reading.index), this.#row.decimals));
-    if (reading?.kind) words.push(KINDS[reading.kind]);
-    this.#plot.setAttribute("aria-valuetext", words.join(", "));
+    this.#plot.setAttribute("aria-valuetext", this.#words(at).join(", "));
     this.#plot.setAttribute("aria-valuenow", Math.round((100 * (at - from)) / (to - from)));
   }
 }

@@ -68,7 +68,7 @@ export function drawChart(canvas, view) {
   return place;
 }
 
-function drawAxes(g, { width, height, from, to, colors }, place, ticks, text) {
+function drawAxes(g, { width, height, from, to, last, colors }, place, ticks, text) {
   g.fillStyle = colors.dim;
   g.strokeStyle = colors.line;
   g.lineWidth = 1;
@@ -79,7 +79,7 @@ function drawAxes(g, { width, height, from, to, colors }, place, ticks, text) {
     const y = Math.round(place.y(value)) + 0.5;
     g.moveTo(0, y);
     g.lineTo(place.right, y);
-    g.fillText(text(value), place.right + 9, y);
+    if (Math.abs(y - place.y(last)) > 16) g.fillText(text(value), place.right + 9, y); // not below the last price
   }
   const times = timeTicks(from, to, Math.max(2, Math.floor(width / 110)), localOffset(to));
   g.textAlign = "center";
@@ -180,14 +180,17 @@ function drawLast(g, { width, last, colors, direction }, place, text) {
 
 function drawCrosshair(g, { lit, colors }, place) {
   const x = Math.round(Math.min(place.right, Math.max(0, place.x(lit.time)))) + 0.5;
-  const y = place.y(lit.value);
   g.strokeStyle = colors.dim;
   g.lineWidth = 1;
   g.beginPath();
   g.moveTo(x, 0);
   g.lineTo(x, place.bottom);
-  g.moveTo(0, Math.round(y) + 0.5);
-  g.lineTo(place.right, Math.round(y) + 0.5);
+  g.stroke();
+  if (lit.value === null) return;
+  const y = Math.round(place.y(lit.value)) + 0.5;
+  g.beginPath();
+  g.moveTo(0, y);
+  g.lineTo(place.right, y);
   g.stroke();
   g.beginPath();
   g.arc(x, y, 4, 0, 2 * Math.PI);

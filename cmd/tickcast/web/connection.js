@@ -21,7 +21,7 @@ export class ConnectionAccount {
   lost = 0; // losses on topics of mode "all", since the page was loaded
   connects = 0;
   since = null; // of this connection, as of Date.now(); null without one
-  ended = null; // {code, reason} of the last connection that ended
+  ended = null; // {code, reason} of the last connection that ended, or of the first attempt
   #transport = null;
 
   // Takes the first message of a connection.
@@ -44,7 +44,7 @@ export class ConnectionAccount {
       this.connects++;
       this.since = now;
     } else if (!isUp) {
-      if (this.since !== null || state === "offline") this.ended = { code, reason };
+      if (state === "offline" && (this.since !== null || this.connects === 0)) this.ended = { code, reason }; // not a later attempt
       this.since = null;
     }
     this.#transport = transport;

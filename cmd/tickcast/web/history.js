@@ -179,3 +179,11 @@ export function readingAt(track, marks, time) {
   if (index < 0) return null;
   return { index, kind: marks.findLast((mark) => hides(mark, track.time(index), time))?.kind ?? "" };
 }
+
+// The times between two that have something to read: those of the points, the last one before from among them, and the begins
+// of marks.
+export function stops(track, marks, from, to) {
+  const times = marks.map((mark) => mark.from).filter((time) => time >= from && time <= to);
+  for (let i = Math.max(0, track.indexAt(from)); i < track.length && track.time(i) <= to; i++) times.push(Math.max(from, track.time(i)));
+  return times.sort((a, b) => a - b);
+}

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { Access, splitFragment } from "./access.js";
 import { extent, layout } from "./chart.js";
 import { ConnectionAccount, duration, staleText } from "./connection.js";
-import { History, Track, pieces, readingAt } from "./history.js";
+import { History, Track, pieces, readingAt, stops } from "./history.js";
 import { amount, price, readPayload } from "./quote.js";
 import { priceRange, priceTicks, timeTicks } from "./scale.js";
 import { KnownTopics, isMeant, neighbours } from "./search.js";
@@ -195,6 +195,9 @@ test("readingAt tells the price that holds at a time, and why it may not", () =>
   assert.deepEqual(read(3_500), [2, "stale"]); // no price has come since
   history.push(T + 4_000, 3);
   assert.deepEqual(read(4_500), [3, ""]);
+  const times = (from, to) => stops(history.trackSince(T), history.marks, T + from, T + to).map((t) => Math.round(t - T));
+  assert.deepEqual(times(0, 5_000), [0, 1_000, 2_000, 4_000]);
+  assert.deepEqual(times(1_500, 3_000), [1_500, 2_000]);
 });
 
 test("a History shows minutes finely and hours coarsely", () => {
@@ -285,6 +288,8 @@ test("ConnectionAccount counts connections, and forgets the counts of one with t
   assert.deepEqual({ state, transport, node, heartbeat, conflated, dropped, latency, roundTrip, rate }, { state: "Live for 5 min", transport: "Server-Sent Events",
     node: "g1", heartbeat: "15 s", conflated: "1,412", dropped: "3", latency: "<1 ms / 12 ms", roundTrip: "7 ms", rate: "1,235 msg/s" });
   status("offline", null, { code: 1012, reason: "" });
+  status("connecting");
+  status("offline", null, { code: 0, reason: "an attempt failed" });
   status("connecting");
   status("live", "sse");
   account.hello({ node: "g2", v: 1, heartbeat: 0 });
