@@ -207,12 +207,12 @@ func TestFramesAtFiveHundredUpdates(t *testing.T) {
 	run("prices move", chromedp.Navigate(s.page+"#px.%3E"), until(moving("px.AAPL")), chromedp.Evaluate[chromedp.Void](watched))
 	run("a chart is open", chromedp.Click(`[data-topic="px.AAPL"] .open`), until(drawn))
 	run("frames are counted", chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`
-		window.frames_ = []; window.counted = false;
+		window.frameTimes = []; window.counted = false;
 		(() => {
 			let before = performance.now();
 			const end = before + %d;
 			requestAnimationFrame(function frame(now) {
-				frames_.push(now - before);
+				frameTimes.push(now - before);
 				before = now;
 				if (now < end) requestAnimationFrame(frame);
 				else window.counted = true;
@@ -227,8 +227,8 @@ func TestFramesAtFiveHundredUpdates(t *testing.T) {
 		Frames, Slow      int
 		P50, P99, Longest float64
 		Rate              string
-	}](`(frames_.sort((a, b) => a - b), { Frames: frames_.length, Slow: frames_.filter((ms) => ms > 50).length, P50: frames_[frames_.length >> 1],
-		P99: frames_[Math.floor(frames_.length * 0.99)], Longest: frames_.at(-1), Rate: document.querySelector('#rate').textContent })`))
+	}](`(frameTimes.sort((a, b) => a - b), { Frames: frameTimes.length, Slow: frameTimes.filter((ms) => ms > 50).length, P50: frameTimes[frameTimes.length >> 1],
+		P99: frameTimes[Math.floor(frameTimes.length * 0.99)], Longest: frameTimes.at(-1), Rate: document.querySelector('#rate').textContent })`))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// What is known about the connection, and its figures in the panel.
+// The account of the connection, and its figures in the panel.
 
 const STATES = { connecting: "Connecting", live: "Live", stale: "Stale", offline: "Offline" };
 const TRANSPORTS = { ws: "WebSocket", shared: "WebSocket of all tabs", sse: "Server-Sent Events", poll: "Long polling" };
