@@ -16,6 +16,7 @@ import { DEFAULT_TOPICS, Watchlist, parseTopics } from "./watchlist.js";
 const REFRESH = 500; // ms between two updates of the figures
 const MESSAGE_TIME = 15_000; // ms that a message stays
 const PING_INTERVAL = 10_000; // ms between pings, which give the server's clock
+const FIRST_WAIT = 100; // ms between the first two, and between two looks for a connection
 const FIRST_PINGS = 5; // come at short intervals, to learn the clock soon
 const MAX_AGE = 3_600_000; // ms: older timestamps do not measure latency
 
@@ -104,13 +105,20 @@ client.on("notice", (message) => {
   }
 });
 
-// Asks for the server's time, now and again while the page is visible.
+// Asks for the server's time, now and again while the page is visible. A question that waits for the connection would count that
+// wait, so there is none without one.
 async function ping(count) {
-  setTimeout(ping, count < FIRST_PINGS ? 100 * 2 ** count : PING_INTERVAL, count + 1);
-  if (document.visibilityState === "hidden" || client.status.transport !== "ws") return;
+  const { state, transport } = client.status;
+  const isUp = (state === "live" || state === "stale") && (transport === "ws" || transport === "shared");
+  if (!isUp || document.visibilityState === "hidden") return void setTimeout(ping, FIRST_WAIT, count);
+  setTimeout(ping, count < FIRST_PINGS ? FIRST_WAIT * 2 ** count : PING_INTERVAL, count + 1);
   const sent = localTime();
-  const { ts } = await client.request({ op: "ping" });
-  if (Number.isFinite(ts)) clock.add(sent, localTime(), ts);
+  try {
+    const { ts } = await client.request({ op: "ping" });
+    if (Number.isFinite(ts)) clock.add(sent, localTime(), ts);
+  } catch {
+    // The connection has ended, or the one that the tabs share takes no commands.
+  }
 }
 
 client.on("status", (status) => {

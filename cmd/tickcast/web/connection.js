@@ -1,7 +1,7 @@
 // The account of the connection, and its figures in the panel.
 
 const STATES = { connecting: "Connecting", live: "Live", stale: "Stale", offline: "Offline" };
-const TRANSPORTS = { ws: "WebSocket", shared: "WebSocket of all tabs", sse: "Server-Sent Events", poll: "Long polling" };
+const TRANSPORTS = { ws: "WebSocket", shared: "Shared by all tabs", sse: "Server-Sent Events", poll: "Long polling" };
 const MAX_NAMED = 3; // stale topics that are named; the others are counted
 
 const count = (n) => n.toLocaleString("en-US");
