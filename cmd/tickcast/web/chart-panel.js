@@ -20,7 +20,7 @@ export class ChartPanel {
   #canvas;
   #plot;
   #row = null; // shown; null while the panel is closed
-  #span = 60_000; // ms shown, or ALL
+  #span; // ms shown, or ALL
   #size = { width: 0, height: 0 };
   #colors = {};
   #layout = null; // of the last drawing
@@ -33,6 +33,7 @@ export class ChartPanel {
     this.#element = element;
     this.#plot = this.#part("plot");
     this.#canvas = element.querySelector("canvas");
+    this.#span = Number(element.querySelector("input:checked").value); // a browser may restore another than that of the HTML
     this.#part("close").addEventListener("click", () => on.onclose(this.#row));
     addEventListener("keydown", ({ key, target }) => {
       if (key === "Escape" && this.#row && !target.matches?.("input[role]")) on.onclose(this.#row);

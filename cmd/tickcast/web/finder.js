@@ -7,6 +7,7 @@ import { parseTopics } from "./watchlist.js";
 
 const PAUSE = 250; // ms after the last key, before the server is asked
 const AGAIN = 2_000; // ms until the same pattern is asked for again
+const MAX_QUIET = 3; // answers in a row without a new topic, after which the server is left alone until the text changes
 
 export class Finder {
   #input;
@@ -16,6 +17,7 @@ export class Finder {
   #active = -1; // index of the option that Enter takes; -1 = the text
   #asked = new Map(); // pattern -> time of the last question
   #timer = 0;
+  #quiet = 0; // answers in a row without a new topic
   #isEntered = false; // the last key was Enter
   #isClosed = false; // by Escape, until the text changes
 
@@ -51,27 +53,31 @@ export class Finder {
   #changed() {
     clearTimeout(this.#timer);
     this.#isClosed = false;
+    this.#quiet = 0;
     this.#on.onfilter(this.#input.value.trim());
     this.#offer();
     if (this.#input.value.trim() !== "") this.#timer = setTimeout(() => this.#ask(), PAUSE);
   }
 
-  // Asks the server for the topics beside the text, again and again while the field is in use: a server learns topics only once
-  // somebody asks for them. A refusal means that there is nothing to offer.
+  // Asks the server for the topics beside the text, and again while the field is in use and new ones come: a server learns
+  // topics only once somebody asks for them. A refusal means that there is nothing to offer.
   async #ask() {
     const text = this.#input.value;
     const pattern = neighbours(text);
     if (pattern !== null && performance.now() - (this.#asked.get(pattern) ?? -Infinity) >= AGAIN) {
       this.#asked.set(pattern, performance.now());
+      const before = this.#known.size;
       try {
         for (const { t } of await this.#on.latest(pattern)) this.#known.add(t);
       } catch {
         return;
       }
+      this.#quiet = this.#known.size > before ? 0 : this.#quiet + 1;
       if (document.activeElement === this.#input && !this.#isClosed) this.#offer();
     }
+    if (this.#input.value !== text) return; // a later text has its own question
     clearTimeout(this.#timer);
-    if (document.activeElement === this.#input && text.trim() !== "") this.#timer = setTimeout(() => this.#ask(), AGAIN);
+    if (document.activeElement === this.#input && this.#quiet < MAX_QUIET) this.#timer = setTimeout(() => this.#ask(), AGAIN);
   }
 
   #offer() {

@@ -40,6 +40,10 @@ export class KnownTopics {
     if (this.#topics.size < MAX_KNOWN) this.#topics.add(topic);
   }
 
+  get size() {
+    return this.#topics.size;
+  }
+
   has(topic) {
     return this.#topics.has(topic);
   }
