@@ -1,15 +1,22 @@
-// The live market page: connects the client, the table, the header and the form.
+// The live market page: connects the client, the table, the chart, the header and the forms.
 
 import { Access, splitFragment } from "./access.js";
+import { ChartPanel } from "./chart-panel.js";
 import { ClockOffset, localTime } from "./clock.js";
+import { ConnectionAccount, stateName } from "./connection.js";
+import { setText } from "./dom.js";
+import { Finder } from "./finder.js";
 import { Quotes } from "./quotes.js";
+import { KnownTopics } from "./search.js";
 import { LatencyWindow, Meter } from "./stats.js";
-import { Tickcast } from "./tickcast.js";
+import { Theme, bindTheme } from "./theme.js";
+import { Tickcast, covers } from "./tickcast.js";
 import { DEFAULT_TOPICS, Watchlist, parseTopics } from "./watchlist.js";
 
 const REFRESH = 500; // ms between two updates of the figures
 const MESSAGE_TIME = 15_000; // ms that a message stays
 const PING_INTERVAL = 10_000; // ms between pings, which give the server's clock
+const FIRST_WAIT = 100; // ms between the first two, and between two looks for a connection
 const FIRST_PINGS = 5; // come at short intervals, to learn the clock soon
 const MAX_AGE = 3_600_000; // ms: older timestamps do not measure latency
 
@@ -22,17 +29,34 @@ const clock = new ClockOffset();
 const meter = new Meter();
 const latencies = new LatencyWindow();
 const watchlist = new Watchlist({ hash: topicsHash, storage: openStorage("localStorage") });
+const account = new ConnectionAccount();
+const known = new KnownTopics(covers);
+const chart = new ChartPanel($("chart"), { onclose: closeChart });
 const quotes = new Quotes($("quotes"), {
   onremove: (entry) => choose(watchlist.topics.filter((t) => t !== entry)),
+  onopen: openChart,
+  ondrop: (row) => row === chart.row && hideChart(),
+  onpaint: (now) => chart.paint(now),
   onfull: (rows) => say(`Showing the first ${rows} topics.`, "info"),
 });
-const server = { node: "", conflated: 0, dropped: 0 };
+const finder = new Finder($("add-input"), $("offers"), known, {
+  onfilter: showFound,
+  onadd: add,
+  onfirst: () => quotes.focusFirst(),
+  shown: (topic) => quotes.has(topic),
+  latest: (pattern) => client.latest(pattern),
+});
+bindTheme($("theme"), new Theme(openStorage("localStorage")), () => {
+  quotes.restyle();
+  chart.restyle();
+});
 
 // ---- messages of the server
 
 function receive(message) {
   const now = performance.now();
   meter.add(now);
+  known.add(message.t);
   if (!quotes.update(message, now)) return;
   // A snapshot's time is that of the price change, not that of sending.
   if (message.k === "snap" || typeof message.d?.ts !== "number" || clock.offset === null) return;
@@ -46,21 +70,25 @@ client.on("error", ({ topic, code, message, retry }) => {
   say(topic === undefined ? `The server says: ${reason}` : `${topic}: ${reason}`, "error");
 });
 
-client.on("lost", ({ topic, why }) => say(`${topic}: updates were missed, ${why}.`, "error"));
+const missed = new Set(); // topics, while their message is shown
 
-client.on("lag", ({ conflated, dropped }) => {
-  server.conflated += conflated || 0;
-  server.dropped += dropped || 0;
-  showAbout();
+client.on("lost", ({ topic, why }) => {
+  account.lost++;
+  quotes.missed(topic);
+  missed.add(topic);
+  say(`${missed.size === 1 ? topic : `${missed.size} topics`}: updates were missed, ${why}.`, "error");
 });
+
+client.on("lag", (lag) => account.lag(lag));
 
 client.on("notice", (message) => {
   switch (message.op) {
     case "hello":
       say(""); // an earlier problem is over
-      server.node = message.node ?? "";
-      server.conflated = server.dropped = 0;
-      showAbout();
+      account.hello(message);
+      break;
+    case "gap":
+      quotes.missed(message.t);
       break;
     case "stale":
       say(`The server has lost its feed${message.why ? ` (${message.why})` : ""}: prices stand still.`, "error");
@@ -77,25 +105,33 @@ client.on("notice", (message) => {
   }
 });
 
-// Asks for the server's time, now and again while the page is visible.
+// Asks for the server's time, now and again while the page is visible. A question that waits for the connection would count that
+// wait, so there is none without one.
 async function ping(count) {
-  setTimeout(ping, count < FIRST_PINGS ? 100 * 2 ** count : PING_INTERVAL, count + 1);
-  if (document.visibilityState === "hidden" || client.status.transport !== "ws") return;
+  const { state, transport } = client.status;
+  const isUp = (state === "live" || state === "stale") && (transport === "ws" || transport === "shared");
+  if (!isUp || document.visibilityState === "hidden") return void setTimeout(ping, FIRST_WAIT, count);
+  setTimeout(ping, count < FIRST_PINGS ? FIRST_WAIT * 2 ** count : PING_INTERVAL, count + 1);
   const sent = localTime();
-  const { ts } = await client.request({ op: "ping" });
-  if (Number.isFinite(ts)) clock.add(sent, localTime(), ts);
+  try {
+    const { ts } = await client.request({ op: "ping" });
+    if (Number.isFinite(ts)) clock.add(sent, localTime(), ts);
+  } catch {
+    // The connection has ended, or the one that the tabs share takes no commands.
+  }
 }
 
-const stateNames = { connecting: "Connecting", live: "Live", stale: "Stale", offline: "Offline" };
-
-client.on("status", ({ state, stale, retryAt, code, reason }) => {
+client.on("status", (status) => {
+  const { state, stale, retryAt, code, reason } = status;
   const element = $("state");
   if (element.dataset.state !== state) {
     element.dataset.state = state;
-    element.textContent = stateNames[state];
+    element.textContent = stateName(state);
   }
-  document.documentElement.dataset.connected = state === "live" || state === "stale";
-  quotes.setStale(stale);
+  const isConnected = state === "live" || state === "stale";
+  document.documentElement.dataset.connected = isConnected;
+  account.changed(status, Date.now());
+  quotes.setState(isConnected, stale);
   if (state === "offline") latencies.clear();
   if (state === "offline" && retryAt === null && watchlist.topics.length > 0) {
     say(`The server has closed the connection for good: ${reason || "no reason given"} (${code}).`, "error");
@@ -137,7 +173,7 @@ function add(text) {
 
 $("add-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (add($("add-input").value)) $("add-input").value = "";
+  if (!finder.enter() && add($("add-input").value)) finder.clear();
 });
 $("watch-test").addEventListener("click", () => add("px.TEST"));
 $("restore").addEventListener("click", () => choose(DEFAULT_TOPICS));
@@ -196,6 +232,7 @@ let messageTimer = 0;
 // Shows a line under the title: kind is "error" or "info". An empty text clears it.
 function say(text, kind = "info") {
   clearTimeout(messageTimer);
+  if (text === "") missed.clear();
   $("message").textContent = text;
   $("message").dataset.kind = kind;
   if (text) messageTimer = setTimeout(() => say(""), MESSAGE_TIME);
@@ -209,6 +246,19 @@ function showFigures() {
   figure("p50", latency && milliseconds(latency.p50), "ms");
   figure("p99", latency && milliseconds(latency.p99), "ms");
   figure("topics", String(quotes.size), "");
+  showConnection(rate, latency);
+}
+
+// Fills the panel of the connection: its summary always, the figures while it is open.
+function showConnection(rate, latency) {
+  const { status } = client;
+  const figures = account.figures(status, { rate, latency, roundTrip: clock.roundTrip }, Date.now());
+  const line = [status.transport === null ? figures.state : figures.transport];
+  if (account.node) line.push(`node ${account.node}`);
+  if (status.stale.length > 0) line.push(`stale: ${figures.stale}`);
+  setText($("connection-line"), line.join(" · "));
+  if (!$("connection").open) return;
+  for (const element of $("connection").querySelectorAll("[data-v]")) setText(element, figures[element.dataset.v]);
 }
 
 // Shows a number and its unit; null is unknown.
@@ -244,12 +294,32 @@ function showRetry() {
   if ($("countdown").textContent !== text) $("countdown").textContent = text;
 }
 
-function showAbout() {
-  const parts = [client.url.replace(/^http/, "ws")];
-  if (server.node) parts.push(`node ${server.node}`);
-  if (server.conflated > 0) parts.push(`${server.conflated.toLocaleString("en-US")} updates conflated`);
-  if (server.dropped > 0) parts.push(`${server.dropped.toLocaleString("en-US")} dropped`);
-  $("about").textContent = parts.join(" · ");
+// Filters the rows, and says how many are left.
+function showFound(text) {
+  const found = quotes.filter(text);
+  setText($("found"), text === "" ? "" : `${found} of ${quotes.size}`);
+  $("none-found").hidden = text === "" || found > 0 || quotes.size === 0;
+}
+
+// ---- the chart
+
+function openChart(row, byKeyboard) {
+  if (row === chart.row) return closeChart(row);
+  document.documentElement.dataset.chart = "open";
+  chart.open(row, byKeyboard);
+  quotes.setOpen(row.topic);
+  row.element.scrollIntoView({ block: "nearest" }); // the panel may lie over it
+}
+
+function closeChart(row) {
+  hideChart();
+  row.button.focus();
+}
+
+function hideChart() {
+  delete document.documentElement.dataset.chart;
+  chart.close();
+  quotes.setOpen(null);
 }
 
 // localStorage or sessionStorage, or null where the browser forbids it.
@@ -261,6 +331,7 @@ function openStorage(name) {
   }
 }
 
+$("connection").addEventListener("toggle", showFigures);
 showAccess();
 $("stream-url").textContent = client.url.replace(/^http/, "ws");
 if (!watchlist.isDefault) history.replaceState(null, "", watchlist.hash);

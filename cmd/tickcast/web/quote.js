@@ -28,9 +28,17 @@ const formats = Array.from({ length: 9 }, (_, digits) =>
   new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }),
 );
 
-// A number as text with so many decimals; null remains null.
+// A number as text with so many decimals, a huge one with a power of ten; null remains null.
 export function price(v, decimals) {
-  return v === null ? null : formats[decimals].format(v);
+  if (v === null) return null;
+  return Math.abs(v) < 1e13 ? formats[decimals].format(v) : v.toExponential(3);
+}
+
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 2 });
+
+// A size as text, from a million on with a letter; null remains null.
+export function amount(v) {
+  return v !== null && Math.abs(v) >= 1e6 && Math.abs(v) < 1e13 ? compact.format(v) : price(v, 0);
 }
 
 // The number of decimals that a number needs.

@@ -1,18 +1,23 @@
-// The table, in the chosen order: a row for each topic; for each pattern a heading, and a row for
-// each topic that it brings.
+// The table, in the chosen order: a row for each topic; for each pattern a heading, and below the rows
+// that it has already a row for each topic that it brings, so that no row moves.
 //
 // Messages only change a row's numbers; paint puts changed rows on the screen, a few times a second.
 // So the work on the screen is bounded by the visible rows, not by the messages. Rows are grids of
 // fixed size (style.css), so the browser skips invisible ones.
 
-import { NO_QUOTE, decimalsOf, nameOf, price, readPayload, signed } from "./quote.js";
+import { clone, setText } from "./dom.js";
+import { History } from "./history.js";
+import { NO_QUOTE, amount, decimalsOf, nameOf, price, readPayload, signed } from "./quote.js";
+import { isMeant } from "./search.js";
 import { Series, drawSparkline } from "./sparkline.js";
+import { colorsOf } from "./theme.js";
 import { covers } from "./tickcast.js";
 
 const isPattern = (topic) => /(^|\.)[*>](\.|$)/.test(topic);
 
 const MAX_ROWS = 600; // patterns may bring thousands of topics
 const FRAME = 80; // ms between two paints: numbers that change more often cannot be read
+const ARRIVALS = 40; // rows that a paint adds at most: a pattern may bring hundreds at once
 const FLASH = 480; // ms that a changed price is lit, fading in steps; an animation would paint every frame
 const FLASH_STEPS = 3;
 const FLASH_PAUSE = 1_000; // ms until the same price is lit again: a busy row pulses and does not glare
@@ -22,10 +27,12 @@ export class Quotes {
   #rows = new Map(); // topic -> row
   #entries = new Map(); // chosen topic or pattern -> {body, count, topics}
   #stale = [];
-  #onremove;
-  #onfull;
+  #connected = false;
+  #filter = ""; // only rows that it means are shown
+  #on; // the callbacks
   #full = false;
 
+  #arrived = new Set(); // rows of patterns that are not in the table yet
   #dirty = new Set();
   #lit = new Set(); // rows that flash
   #frame = 0; // the timer of the next paint; 0 without one
@@ -33,22 +40,26 @@ export class Quotes {
   #visible; // IntersectionObserver of the charts
   #colors = {};
 
-  // onremove(entry) is called when an entry's button is pressed, onfull(rows) once when patterns
-  // bring more topics than are shown.
-  constructor(table, { onremove, onfull }) {
+  // onremove(entry) is called when an entry's button is pressed, onopen(row, byKeyboard) when a row is, ondrop(row) when it leaves the
+  // table, onpaint(now) after each paint, onfull(rows) once when patterns bring more topics than are shown.
+  constructor(table, on) {
     this.#table = table;
-    this.#onremove = onremove;
-    this.#onfull = onfull;
-    table.addEventListener("click", (event) => this.#clicked(event.target.closest(".remove")));
+    this.#on = on;
+    table.addEventListener("click", (event) => this.#clicked(event));
+    table.addEventListener("keydown", (event) => this.#pressed(event));
     this.#visible = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "100px" });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#restyle());
     addEventListener("resize", () => this.#measureAgain());
-    this.#restyle();
+    this.restyle();
   }
 
   // The number of topics shown.
   get size() {
     return this.#rows.size;
+  }
+
+  // Whether a topic has a row.
+  has(topic) {
+    return this.#rows.has(topic);
   }
 
   // Shows these topics and patterns, in this order, and keeps the rows that exist already.
@@ -78,6 +89,7 @@ export class Quotes {
       const before = row.quote.last ?? quote.last;
       if (quote.last !== before) this.#flash(row, quote.last > before ? "up" : "down", now);
       row.series.push(now, quote.last);
+      row.history.push(Date.now(), quote.last);
     }
     row.quote = quote;
     row.note = null;
@@ -97,14 +109,63 @@ export class Quotes {
     }
   }
 
-  // Marks the rows of topics that these patterns cover as stale, and only those.
-  setStale(patterns) {
-    this.#stale = patterns;
-    for (const row of this.#rows.values()) this.#markStale(row);
+  // Marks the rows of topics that these patterns cover as stale, and only those; without a connection, none is known.
+  setState(connected, stale) {
+    this.#connected = connected;
+    this.#stale = stale;
+    for (const row of this.#rows.values()) this.#markState(row);
   }
 
-  #markStale(row) {
-    row.element.toggleAttribute("data-stale", this.#stale.some((pattern) => covers(pattern, row.topic)));
+  // Messages of a topic, or of those under a pattern, are lost.
+  missed(topic) {
+    for (const row of this.#rows.values()) if (covers(topic, row.topic)) row.history.addGap(Date.now());
+  }
+
+  // Shows only the rows that a text means; "" shows all. Returns how many there are.
+  filter(text) {
+    this.#filter = text;
+    for (const row of this.#rows.values()) this.#hide(row);
+    for (const entry of this.#entries.values()) this.#hideEntry(entry);
+    return [...this.#rows.values()].filter(({ element }) => !element.hidden).length;
+  }
+
+  // Moves the keyboard focus to the first row that is shown; false without one.
+  focusFirst() {
+    const button = this.#table.querySelector("tr:not([hidden]) .open");
+    button?.focus();
+    return button !== null;
+  }
+
+  // Marks the row of a topic as the one with the chart; null marks none.
+  setOpen(topic) {
+    for (const row of this.#rows.values()) {
+      const isOpen = row.topic === topic;
+      if (row.element.hasAttribute("data-open") === isOpen) continue;
+      row.element.toggleAttribute("data-open", isOpen);
+      row.button.setAttribute("aria-expanded", isOpen);
+    }
+  }
+
+  // Takes the colours of the page again.
+  restyle() {
+    const [up, down, flat] = colorsOf("--up", "--down", "--dim");
+    this.#colors = { up, down, flat };
+    for (const row of this.#rows.values()) this.#touch(row);
+  }
+
+  #markState(row) {
+    const isStale = this.#stale.some((pattern) => covers(pattern, row.topic));
+    row.element.toggleAttribute("data-stale", isStale);
+    row.history.setState(Date.now(), !this.#connected ? "offline" : isStale ? "stale" : "");
+  }
+
+  #hide(row) {
+    row.element.hidden = this.#filter !== "" && !isMeant(this.#filter, row.topic, covers);
+  }
+
+  // A heading stays without rows only if nothing is filtered.
+  #hideEntry({ body, topics }) {
+    body.hidden = this.#filter !== "" && ![...topics].some((topic) => !this.#rows.get(topic).element.hidden);
   }
 
   // ---- entries and rows
@@ -135,14 +196,14 @@ export class Quotes {
     for (const [name, entry] of this.#entries) {
       if (!entry.count || !covers(name, topic)) continue;
       if (this.#rows.size < MAX_ROWS) return this.#add(topic, entry);
-      if (!this.#full) this.#onfull(MAX_ROWS);
+      if (!this.#full) this.#on.onfull(MAX_ROWS);
       this.#full = true;
       return null;
     }
     return null;
   }
 
-  // Adds a row to an entry, in alphabetical order.
+  // Adds a row to an entry: that of a pattern comes with the next paint.
   #add(topic, entry) {
     const element = clone("row-template");
     const [name, full] = nameOf(topic);
@@ -155,22 +216,24 @@ export class Quotes {
     const cells = {};
     for (const cell of element.querySelectorAll("[data-f]")) cells[cell.dataset.f] = cell;
     const row = {
-      topic, entry, element, cells,
+      topic, name, entry, element, cells,
+      button: element.querySelector(".open"),
       price: element.querySelector(".price"),
       canvas: element.querySelector("canvas"),
       box: null, // the canvas's size, while it is on the screen
       series: new Series(),
+      history: new History(),
       quote: NO_QUOTE,
       note: null, // reason why there is no quote
       decimals: 0,
       flash: { direction: "", until: 0, again: 0 },
     };
-    const [next] = [...entry.topics].filter((other) => other > topic).sort();
-    entry.body.insertBefore(element, next === undefined ? null : this.#rows.get(next).element);
+    if (entry.count) this.#arrived.add(row);
+    else entry.body.append(element);
     entry.topics.add(topic);
     this.#rows.set(topic, row);
-    this.#count(entry);
-    this.#markStale(row);
+    this.#markState(row);
+    this.#hide(row);
     row.canvas.row = row;
     this.#visible.observe(row.canvas);
     return row;
@@ -179,12 +242,14 @@ export class Quotes {
   #drop(topic) {
     const row = this.#rows.get(topic);
     this.#rows.delete(topic);
+    this.#arrived.delete(row);
     this.#dirty.delete(row);
     this.#lit.delete(row);
     this.#visible.unobserve(row.canvas);
     row.element.remove();
     row.entry.topics.delete(topic);
     this.#count(row.entry);
+    this.#on.ondrop(row);
   }
 
   #count({ count, topics }) {
@@ -193,14 +258,31 @@ export class Quotes {
     count.textContent = n === 0 ? "no topics yet" : n === 1 ? "1 topic" : `${n} topics`;
   }
 
+  #clicked({ target, detail }) {
+    const button = target.closest(".remove");
+    const row = this.#rows.get(target.closest("[data-topic]")?.dataset.topic);
+    if (button) this.#remove(button);
+    else if (row && getSelection().isCollapsed) this.#on.onopen(row, detail === 0); // text that is being selected is no click
+  }
+
   // Removes a button's entry and keeps the keyboard focus near it.
-  #clicked(button) {
-    if (!button) return;
+  #remove(button) {
     const buttons = [...this.#table.querySelectorAll(".remove")];
     const i = buttons.indexOf(button);
     const { topic, pattern } = button.closest("[data-topic], [data-pattern]").dataset;
-    this.#onremove(topic ?? pattern);
+    this.#on.onremove(topic ?? pattern);
     (buttons[i + 1] ?? buttons[i - 1])?.focus();
+  }
+
+  // The arrow keys go from row to row.
+  #pressed(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || !event.target.matches(".open")) return;
+    const buttons = [...this.#table.querySelectorAll("tr:not([hidden]) .open")];
+    const next = buttons[buttons.indexOf(event.target) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
   }
 
   // ---- the screen
@@ -219,6 +301,7 @@ export class Quotes {
   #paint(now) {
     this.#frame = 0;
     this.#paintedAt = now;
+    this.#arrive();
     for (const row of this.#dirty) this.#paintRow(row);
     this.#dirty.clear();
     for (const row of this.#lit) {
@@ -231,7 +314,22 @@ export class Quotes {
         this.#lit.delete(row);
       }
     }
-    if (this.#lit.size > 0) this.#paintSoon();
+    if (this.#lit.size > 0 || this.#arrived.size > 0) this.#paintSoon();
+    this.#on.onpaint(now);
+  }
+
+  // Puts rows that patterns have brought into the table, those of one paint in alphabetical order.
+  #arrive() {
+    if (this.#arrived.size === 0) return;
+    const rows = [...this.#arrived].sort((a, b) => (a.topic < b.topic ? -1 : 1)).slice(0, ARRIVALS);
+    for (const row of rows) {
+      this.#arrived.delete(row);
+      row.entry.body.append(row.element);
+    }
+    for (const entry of new Set(rows.map((row) => row.entry))) {
+      this.#count(entry);
+      this.#hideEntry(entry);
+    }
   }
 
   #paintRow(row) {
@@ -244,7 +342,7 @@ export class Quotes {
     row.element.toggleAttribute("data-text", text !== null);
     setText(cells.bid, price(bid, row.decimals) ?? "");
     setText(cells.ask, price(ask, row.decimals) ?? "");
-    setText(cells.size, price(size, 0) ?? "");
+    setText(cells.size, amount(size) ?? "");
     const change = last !== null && open > 0 ? (last / open - 1) * 100 : null;
     setText(cells.chg, change === null ? "" : signed(change));
     const direction = change === null ? "none" : change >= 0.005 ? "up" : change <= -0.005 ? "down" : "flat";
@@ -276,23 +374,4 @@ export class Quotes {
       this.#visible.observe(canvas);
     }
   }
-
-  #restyle() {
-    const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue(name).trim();
-    this.#colors = { up: color("--up"), down: color("--down"), flat: color("--dim") };
-    for (const row of this.#rows.values()) this.#touch(row);
-  }
-}
-
-// Changes an element's text, without a new node where its length stays.
-function setText(element, text) {
-  const node = element.firstChild;
-  // A text that grows to the left would count as one that moves; a new one does not.
-  if (node === null || node.data.length !== text.length) element.textContent = text;
-  else if (node.data !== text) node.data = text;
-}
-
-function clone(template) {
-  return document.getElementById(template).content.firstElementChild.cloneNode(true);
 }

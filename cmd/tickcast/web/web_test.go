@@ -17,7 +17,7 @@ func TestPageKnowsTheStreamPath(t *testing.T) {
 	if !bytes.Contains(served["/"], []byte(`<meta name="stream" content="./live/feed">`)) {
 		t.Error("the page does not name /live/feed")
 	}
-	for _, path := range []string{"/app.js", "/style.css", "/icon.svg", "/tickcast.js", "/tickcast-worker.js", "/clock.js"} {
+	for _, path := range []string{"/app.js", "/style.css", "/icon.svg", "/tickcast.js", "/tickcast-worker.js", "/early.js", "/panels.css", "/chart.js"} {
 		if len(served[path]) == 0 {
 			t.Errorf("%s is not served", path)
 		}
