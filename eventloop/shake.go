@@ -54,12 +54,18 @@ func (l *loop) newHandshake(c *conn) *tlsrecord.Handshake {
 		}
 	})
 	h = l.engine.handshakes.Server(l.engine.tlsConfig, func() { l.post(t) })
+	fd := c.fd // releaseSession comes before its end
+	h.WriteBy(func(b []byte) int {
+		n, _ := writeNow(fd, b)
+		return n
+	})
 	return h
 }
 
 // shake sends the output of c's handshake, and begins the session when it is over.
 func (l *loop) shake(c *conn, h *tlsrecord.Handshake) {
 	out, r, done := h.Take()
+	l.bytesSent += uint64(h.Written())
 	if len(out) > 0 {
 		l.bytesSent += uint64(len(out))
 		if l.transmit(c, out) == outcomeGone {
@@ -154,13 +160,26 @@ func (l *loop) readSecure(c *conn, b []byte) {
 	if *s == nil {
 		*s = l.newHandshake(c)
 	}
-	plain, err := (*s).Open(b)
-	if len(plain) > 0 {
+	plain, over, err := l.openSession(*s, b)
+	switch {
+	case over:
+		l.shake(c, (*s).(*tlsrecord.Handshake))
+	case len(plain) > 0:
 		l.receive(c, plain)
 	}
 	if err != nil && c.state != stateFree && c.state != stateLinger {
 		l.failSession(c, err)
 	}
+}
+
+// openSession decrypts input. over reports that the input has ended the handshake.
+func (l *loop) openSession(s tlsrecord.Session, b []byte) (plain []byte, over bool, err error) {
+	if h, ok := s.(*tlsrecord.Handshake); ok && !l.engine.cfg.LockOSThread {
+		over, err = h.OpenHere(b)
+		return nil, over, err
+	}
+	plain, err = s.Open(b)
+	return plain, false, err
 }
 
 // releaseSession releases the session of c, which ends.
