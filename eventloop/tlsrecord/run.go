@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"iter"
+	"os"
 )
 
 // advance runs the handshake until it needs input or is over. The caller has set advancing.
@@ -52,12 +53,21 @@ func (h *Handshake) send() {
 // run is the coroutine of a handshake, with the stack of crypto/tls. It pauses in pipe.Read.
 func (h *Handshake) run(yield func(struct{}) bool) {
 	h.yield = yield
+	growStack()
 	r, err := h.shake()
 	h.mu.Lock()
 	h.state, h.result = shakingOver, r
 	h.result.Err = err
 	h.mu.Unlock()
 	h.pool.underWay.Add(-1)
+}
+
+// growStack makes the stack as large as crypto/tls needs it. It would grow in several steps, each of which moves all frames.
+//
+//go:noinline
+func growStack() byte {
+	var frame [12 << 10]byte
+	return frame[len(os.Args)]
 }
 
 // shake returns the session after a handshake of crypto/tls. A panic in crypto/tls or a callback ends one connection only.
