@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 	if binaryDir, err = os.MkdirTemp("", "tickcast-client-"); err != nil {
 		panic(err)
 	}
+	if err := makeCertificate(); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	os.RemoveAll(binaryDir)
 	os.Exit(code)
@@ -55,6 +58,7 @@ type server struct {
 	env          []string
 	stream, nats string
 	listen       [2]string // for the clients and of NATS, from the first start on
+	secure       bool      // its only listener for clients has TLS
 	cmd          *exec.Cmd
 	ended        chan struct{}
 }
@@ -62,7 +66,7 @@ type server struct {
 // startServer starts a server with a configuration and an embedded NATS server, until the test ends.
 func startServer(t *testing.T, config string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), config: config, env: env, listen: [2]string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &server{t: t, dir: t.TempDir(), config: config, env: env, listen: [2]string{"127.0.0.1:0", "127.0.0.1:0"}, secure: allSecure}
 	s.start()
 	t.Cleanup(func() { s.end(syscall.SIGKILL) })
 	return s
@@ -79,9 +83,8 @@ func (s *server) start() {
 	}
 	s.cmd = exec.Command(name, "-config", "config.toml")
 	s.cmd.Dir = s.dir
-	s.cmd.Env = append(os.Environ(), "TICKCAST_SERVER_LISTEN="+s.listen[0], "TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:0",
-		"TICKCAST_NATS_EMBEDDED_LISTEN="+s.listen[1])
-	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Env = append(os.Environ(), "TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:0", "TICKCAST_NATS_EMBEDDED_LISTEN="+s.listen[1])
+	s.cmd.Env = append(append(s.cmd.Env, s.listeners()...), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log strings.Builder
 	s.cmd.Stderr = &log
@@ -104,7 +107,7 @@ func (s *server) start() {
 		seen[key] = strings.TrimSpace(value)
 	}
 	s.stream, s.nats = seen["stream"], seen["nats"]
-	s.listen[0] = strings.TrimSuffix(strings.TrimPrefix(s.stream, "ws://"), "/stream")
+	s.listen[0] = strings.TrimSuffix(s.stream[strings.Index(s.stream, "://")+3:], "/stream")
 	if s.wantsNATS() {
 		s.listen[1] = strings.TrimPrefix(s.nats, "nats://")
 	}

@@ -76,6 +76,7 @@ func until(condition string) chromedp.Action[chromedp.Void] {
 
 // TestPageInABrowser loads the page in a real browser: prices move, also after a restart of the server.
 func TestPageInABrowser(t *testing.T) {
+	needsClear(t)
 	browser := newBrowser(t, 1280, 900)
 	s := startServer(t, "", "-demo")
 	run := steps(t, browser)
