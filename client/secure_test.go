@@ -67,7 +67,7 @@ func makeCertificate() error {
 	return os.Setenv("SSL_CERT_FILE", certFile)
 }
 
-// listeners returns the environment of the server's listeners. It cannot do without a clear one.
+// listeners returns the environment of the server's listeners.
 func (s *server) listeners() []string {
 	if !s.secure {
 		return []string{"TICKCAST_SERVER_LISTEN=" + s.listen[0]}
