@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 	if binaryDir, err = os.MkdirTemp("", "tickcast-client-"); err != nil {
 		panic(err)
 	}
+	if err := makeCertificate(); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	os.RemoveAll(binaryDir)
 	os.Exit(code)
@@ -56,6 +59,7 @@ type server struct {
 	env          []string
 	stream, nats string
 	listen       [2]string // for the clients and of NATS, at every start
+	secure       bool      // its only listener for clients has TLS
 	cmd          *exec.Cmd
 	ended        chan struct{}
 }
@@ -63,7 +67,7 @@ type server struct {
 // startServer starts a server with a configuration and an embedded NATS server, until the test ends.
 func startServer(t *testing.T, config string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), config: config, env: env}
+	s := &server{t: t, dir: t.TempDir(), config: config, env: env, secure: allSecure}
 	for i, port := range natstest.FreePorts(t, len(s.listen)) {
 		s.listen[i] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
@@ -83,9 +87,8 @@ func (s *server) start() {
 	}
 	s.cmd = exec.Command(name, "-config", "config.toml")
 	s.cmd.Dir = s.dir
-	s.cmd.Env = append(os.Environ(), "TICKCAST_SERVER_LISTEN="+s.listen[0], "TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:0",
-		"TICKCAST_NATS_EMBEDDED_LISTEN="+s.listen[1])
-	s.cmd.Env = append(s.cmd.Env, s.env...)
+	s.cmd.Env = append(os.Environ(), "TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:0", "TICKCAST_NATS_EMBEDDED_LISTEN="+s.listen[1])
+	s.cmd.Env = append(append(s.cmd.Env, s.listeners()...), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log strings.Builder
 	s.cmd.Stderr = &log

@@ -78,8 +78,9 @@
 //	1                   OnTick                               gnet                          Engine.stop
 //	at most 1 a task    post of a continuation, if the       loop.continueWith             itself, at once
 //	                    socket pair is missing
-//	1 a TLS handshake   tlsrecord: from the client's first   loop.newHandshake             the end of the handshake or of its connection
-//	(MaxHandshakes)     record on; TLS.Workers compute
+//	at most TLS.Workers tlsrecord: compute handshakes        loop.newHandshake             itself, when no handshake waits for it
+//	1 a TLS handshake   tlsrecord: coroutine, from the       a worker                      the end of the handshake or of its connection
+//	(MaxHandshakes)     client's first record on
 //	1 a shard           alarm of its rate tiers: Shard.Wake  time.AfterFunc, when due      itself, at once
 //	1                   NATS.Run                             cmd/tickcast serve            its context, after Engine.Run
 //	1                   Hub.Run: interest against NATS       NATS.Run                      NATS.Run's context
@@ -113,10 +114,11 @@
 // bookkeeping around a blocking call is half of the rest. The socket is non-blocking, so the call returns at once. Only bytes that
 // the socket refuses go through gnet, which waits until it is writable.
 //
-// A handshake of TLS is too long for a loop, and crypto/tls can only wait for its client. So each has a goroutine, which gets input
-// from the loop and gives its output back. It computes only while it has one of a few turns: a flood of handshakes takes no more
-// CPU than those. A client that sends nothing, or half a hello, has no goroutine. Afterwards the records are read and written here,
-// see package tlsrecord.
+// A handshake of TLS is too long for a loop, and crypto/tls can only wait for its client. So each is a coroutine, which a few workers
+// advance: a flood of handshakes takes no more CPU than those. A client that sends nothing, or half a hello, has no coroutine. The worker
+// writes the answer to the hello itself, under the handshake's lock, and the loop ends the handshake before it closes the socket. The
+// loop advances the coroutine for the last flight, where that takes 30 us: a goroutine and a task for it would take as much.
+// Afterwards the records are read and written here, see package tlsrecord.
 //
 // The shard treats a client with context takeover as a client of plain frames. Its row of the transport table compresses them on
 // their way out, see packFrames: the differences between connections stay here, and the shard shares everything that can be shared.

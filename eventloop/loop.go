@@ -64,6 +64,7 @@ type loop struct {
 	scratch       []byte // for one response or close frame
 	packed        []byte // scratch of send: frames for one client
 	sealed        []byte // scratch of sendSealed: records for one client
+	lastResponse  bool   // sendSealed sends the last response of a connection
 	cors          []byte // header lines of the answers to the request that is being served
 	http10        bool   // that request is of HTTP/1.0
 	bodiless      bool   // that request is HEAD: the answers have no body
@@ -115,6 +116,7 @@ func (l *loop) recover(c *conn) {
 	l.panics++
 	l.answers, l.collected = l.answers[:0], 0 // they are of this connection
 	l.forgetRequest()
+	l.lastResponse = false
 	l.inflater = wsproto.Inflater{} // it may be in the middle of a message
 	l.engine.log.Error("panic on an event loop", "loop", l.index, "panic", r, "stack", string(debug.Stack()))
 	if c != nil && c.state != stateFree {

@@ -105,15 +105,27 @@ func TestPoll(t *testing.T) {
 // Requests behind a poll wait for it, by HTTP/1.0 with keep-alive as well.
 func TestPipelinedPolls(t *testing.T) {
 	s := start(t)
+	keep := s.open("topics=px.A") // keeps the interest
+	keep.expect(`{"op":"ack"`)
 	c := s.dial()
 	after := "&after=" + c.poll("topics=px.A").cursor
+	none := func() { // the answer may come before the count
+		t.Helper()
+		eventually(t, "none waits", func() bool { return s.stats().Polls == 0 })
+	}
+	waits := func() {
+		t.Helper()
+		eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+		s.onLoops(func(*loop) {}) // it is counted before it has subscribed
+	}
 	for _, row := range []struct{ version, line, connection string }{
 		{"1.1", "Host: test", ""}, {"1.0", "Connection: keep-alive", "keep-alive"},
 	} {
+		none()
 		request := "GET /stream?topics=px.A" + after + " HTTP/" + row.version + "\r\n" + row.line + "\r\n\r\n"
 		page := strings.Replace(strings.Replace(request, "/stream?topics=px.A"+after, "/", 1), "\r\n\r\n", "\r\n\r\n", 1)
 		c.send(request + page + request[:10])
-		eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+		waits()
 		c.send(request[10:] + page)
 		s.hub.Publish("px.A", []byte("1"))
 		a := c.reply()
@@ -128,8 +140,9 @@ func TestPipelinedPolls(t *testing.T) {
 		}
 		after = "&after=" + c.poll("topics=px.A").cursor
 	}
+	none()
 	c.send(get("/stream?topics=px.A"+after, "Connection: close"))
-	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	waits()
 	s.hub.Publish("px.A", []byte("1"))
 	c.wantReply(c.reply(), 200, `{"t":"px.A"`)
 	c.ended()
@@ -137,11 +150,13 @@ func TestPipelinedPolls(t *testing.T) {
 	c = s.dial() // a client that leaves in the middle
 	c.send(get("/stream?topics=px.A" + after + "9"))
 	c.Close()
+	keep.Close()
 	eventually(t, "nothing is left", func() bool { st := s.stats(); return st.Polls == 0 && st.Connections == 0 })
 	c = s.dial() // and one that sends too much
 	after = "&after=" + s.dial().poll("topics=px.A").cursor
+	none()
 	c.send(get("/stream?topics=px.A" + after))
-	eventually(t, "it waits", func() bool { return s.stats().Polls == 1 })
+	waits()
 	_, _ = io.WriteString(c, strings.Repeat("a", 64<<10))
 	eventually(t, "it is cut off", func() bool { return s.stats().Polls == 0 })
 }

@@ -28,8 +28,11 @@ func (l *loop) respond(c *conn, keepAlive bool, head, body []byte) {
 		b = append(b, body...)
 	}
 	l.scratch = reuse(b)
+	l.lastResponse = !keepAlive
+	alive := l.answer(c, b, 0)
+	l.lastResponse = false
 	switch {
-	case !l.answer(c, b, 0):
+	case !alive:
 	case !keepAlive:
 		l.linger(c)
 	default:

@@ -46,6 +46,10 @@ func (l *loop) sendSealed(c *conn, frames []byte, count int, from origin, mayCut
 			part = part[:size]
 		}
 		b := l.seal(c, part)
+		if l.lastResponse && len(part) == len(frames)-taken {
+			b = (*l.conns.session(c.slot)).End(b, nil) // close_notify in the same write
+			l.sealed = reuse(b)
+		}
 		if out = l.transmit(c, b); out != outcomeGone {
 			l.frames += uint64(n)
 			l.bytesSent += uint64(len(b))

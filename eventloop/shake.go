@@ -54,12 +54,18 @@ func (l *loop) newHandshake(c *conn) *tlsrecord.Handshake {
 		}
 	})
 	h = l.engine.handshakes.Server(l.engine.tlsConfig, func() { l.post(t) })
+	fd := c.fd // releaseSession comes before its end
+	h.WriteBy(func(b []byte) int {
+		n, _ := writeNow(fd, b)
+		return n
+	})
 	return h
 }
 
 // shake sends the output of c's handshake, and begins the session when it is over.
 func (l *loop) shake(c *conn, h *tlsrecord.Handshake) {
 	out, r, done := h.Take()
+	l.countWritten(h)
 	if len(out) > 0 {
 		l.bytesSent += uint64(len(out))
 		if l.transmit(c, out) == outcomeGone {
@@ -97,14 +103,25 @@ func (l *loop) countHandshake(r *tlsrecord.Result) {
 	}
 }
 
-// handshakeQueued reports whether the handshake of c waits for its turn to compute. In a storm of clients that can take longer than
-// their deadline; MaxHandshakes bounds it.
+// handshakeQueued reports whether the handshake of c waits for its turn to compute, or has answered its client since its last deadline.
+// In a storm of clients the wait can be longer than their deadline; MaxHandshakes bounds it.
 func (l *loop) handshakeQueued(c *conn) bool {
 	if c.flags&flagTLS == 0 {
 		return false
 	}
 	h, ok := (*l.conns.session(c.slot)).(*tlsrecord.Handshake)
-	return ok && h.Queued()
+	if !ok {
+		return false
+	}
+	queued := h.Queued()
+	return l.countWritten(h) || queued
+}
+
+// countWritten counts the bytes that a handshake has written itself, and reports whether there are any.
+func (l *loop) countWritten(h *tlsrecord.Handshake) bool {
+	n := h.Written()
+	l.bytesSent += uint64(n)
+	return n > 0
 }
 
 // countTimeout counts a handshake that took too long.
@@ -154,13 +171,26 @@ func (l *loop) readSecure(c *conn, b []byte) {
 	if *s == nil {
 		*s = l.newHandshake(c)
 	}
-	plain, err := (*s).Open(b)
-	if len(plain) > 0 {
+	plain, over, err := l.openSession(*s, b)
+	switch {
+	case over:
+		l.shake(c, (*s).(*tlsrecord.Handshake))
+	case len(plain) > 0:
 		l.receive(c, plain)
 	}
 	if err != nil && c.state != stateFree && c.state != stateLinger {
 		l.failSession(c, err)
 	}
+}
+
+// openSession decrypts input. over reports that the input has ended the handshake.
+func (l *loop) openSession(s tlsrecord.Session, b []byte) (plain []byte, over bool, err error) {
+	if h, ok := s.(*tlsrecord.Handshake); ok && !l.engine.cfg.LockOSThread {
+		over, err = h.OpenHere(b)
+		return nil, over, err
+	}
+	plain, err = s.Open(b)
+	return plain, false, err
 }
 
 // releaseSession releases the session of c, which ends.
@@ -171,6 +201,7 @@ func (l *loop) releaseSession(c *conn) {
 	s := l.conns.session(c.slot)
 	if h, ok := (*s).(*tlsrecord.Handshake); ok {
 		h.Abort()
+		l.countWritten(h)
 	}
 	*s = nil
 }

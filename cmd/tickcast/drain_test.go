@@ -11,6 +11,7 @@ import (
 
 // A server that ends is not ready by the time its clients hear of it, and ends within shutdown.timeout.
 func TestDrain(t *testing.T) {
+	needsClear(t)
 	s := startServer(t, "[shutdown]\ntimeout = \"6s\"\n[drain]\nwindow = \"4s\"\nduration = \"1h\"\n[limits]\nclose_timeout = \"1s\"\n")
 	c, silent := dial(t, s.stream+"?topics=px.A"), dial(t, s.stream)
 	c.untilOp("ack")

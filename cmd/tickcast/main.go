@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -106,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case cmd.printConfig:
 		return cfg.Print(stdout)
 	}
-	setRuntime(cfg.Runtime)
+	defer setRuntime(cfg.Runtime).end()
 	return untilEnd(ctx, cfg.Shutdown.Timeout+endPatience, func() error {
 		return serve(ctx, cfg, thisBuild(), stdout, newLogger(cfg.Log, stderr))
 	})
@@ -171,12 +170,4 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// setRuntime sets the garbage collector of the process. Without a memory limit GOMEMLIMIT stays in force.
-func setRuntime(c config.Runtime) {
-	debug.SetGCPercent(c.GOGC)
-	if c.MemoryLimit > 0 {
-		debug.SetMemoryLimit(int64(c.MemoryLimit))
-	}
 }

@@ -10,7 +10,7 @@ import (
 
 // TestMain lets the test binary act as tickcast, so that scripts run the real command.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tickcast": main, "natschild": natsChild})
+	testscript.Main(secured{m}, map[string]func(){"tickcast": main, "natschild": natsChild})
 }
 
 func TestScript(t *testing.T) {

@@ -47,6 +47,7 @@ const frontConfig = losslessConfig + "[connection]\nheartbeat = \"1s\"\nping_int
 // Behind proxies with their defaults, with buffering, without upgrades, and with idle timeouts, a browser gets everything by the
 // best transport that passes. A silent connection outlives the idle timeouts.
 func TestProxiesInABrowser(t *testing.T) {
+	needsClear(t)
 	browser := newBrowser(t, 800, 600)
 	s := startServer(t, frontConfig)
 	keepCounting(t, s, "ord.A")

@@ -47,6 +47,7 @@ func startServer(t *testing.T, config string, args ...string) *running {
 	for key, value := range map[string]string{"TICKCAST_SERVER_LISTEN": "127.0.0.1:0", "TICKCAST_SERVER_INTERNAL_LISTEN": "127.0.0.1:0"} {
 		t.Setenv(key, value)
 	}
+	secureServer(t, config)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, stop: cancel, done: make(chan error, 1), log: new(syncBuffer)}
 	out, stdout := io.Pipe()

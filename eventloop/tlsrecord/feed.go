@@ -3,28 +3,67 @@ package tlsrecord
 import (
 	"crypto/tls"
 	"encoding/binary"
-	"sync"
 )
 
 // Client starts a handshake with a server, see Server.
 func (p *Pool) Client(config *tls.Config, notify func()) (*Handshake, error) {
 	h := &Handshake{pool: p, config: config, notify: notify, client: true}
-	return h, h.start()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.begin(); err != nil {
+		return h, err
+	}
+	h.advancing = true
+	p.compute(h)
+	return h, nil
 }
 
 // Open takes the next bytes from the peer. A handshake is a [Session] that has no plaintext.
-func (h *Handshake) Open(b []byte) (plain []byte, err error) { return nil, h.feed(b) }
-
-func (h *Handshake) feed(b []byte) error {
+func (h *Handshake) Open(b []byte) (plain []byte, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err := h.feed(b); err != nil || !h.due() {
+		return nil, err
+	}
+	h.advancing = true
+	h.pool.compute(h)
+	return nil, nil
+}
+
+// OpenHere is Open for a server's goroutine that may compute for some 30 us: the last flight of a client of TLS 1.3 without a
+// certificate is handled at once. over reports that the handshake is over by that, without a call of notify. The goroutine must not
+// be locked to its thread.
+func (h *Handshake) OpenHere(b []byte) (over bool, err error) {
+	h.mu.Lock()
+	if !h.short || h.advancing || h.state != shaking {
+		h.mu.Unlock()
+		_, err := h.Open(b)
+		return false, err
+	}
+	defer h.mu.Unlock()
+	if err := h.feed(b); err != nil || !h.due() {
+		return false, err
+	}
+	h.advancing = true
+	h.mu.Unlock()
+	h.proceed()
+	h.mu.Lock()
+	return h.state == shakingOver, nil
+}
+
+// due reports whether the handshake can go on. The caller holds mu.
+func (h *Handshake) due() bool {
+	return h.state == shaking && !h.advancing && (h.resume == nil || (*pipe)(h).readable())
+}
+
+// feed adds input, and begins the handshake with the first record. The caller holds mu.
+func (h *Handshake) feed(b []byte) error {
 	if len(h.in)+len(b) > maxInput {
 		return ErrExcess
 	}
 	h.in = append(h.in, b...)
 	switch {
 	case h.state != shakingNotYet:
-		h.fed.Signal()
 	case len(h.in) > 0 && h.in[0] != typeHandshake:
 		return ErrNoTLS
 	case len(h.in) >= headerLen:
@@ -33,19 +72,17 @@ func (h *Handshake) feed(b []byte) error {
 			return ErrNoTLS
 		}
 		if len(h.in) >= headerLen+n {
-			return h.start()
+			return h.begin()
 		}
 	}
 	return nil
 }
 
-// start starts the goroutine. The caller holds mu, or is alone.
-func (h *Handshake) start() error {
+// begin counts the handshake, which is due then. The caller holds mu.
+func (h *Handshake) begin() error {
 	if !h.pool.enter() {
 		return ErrBusy
 	}
 	h.state = shaking
-	h.fed = sync.NewCond(&h.mu)
-	h.pool.running.Go(h.run)
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// A Handshake is a handshake of crypto/tls between byte slices. It has no goroutine until the first record of a client is whole:
+// A Handshake is a handshake of crypto/tls between byte slices. It has no coroutine until the first record of a client is whole:
 // half a hello costs its bytes.
 type Handshake struct {
 	// Immutable.
@@ -15,27 +15,35 @@ type Handshake struct {
 	config *tls.Config
 	client bool
 	notify func()
+	write  func([]byte) int // nil = none
 
-	// Owned by the goroutine, and later by the session.
+	// Owned by whoever advances it: one goroutine at a time, see advancing.
+	resume func() (struct{}, bool) // runs the coroutine until it has no input, or is over
+	yield  func(struct{}) bool
+
+	// Owned by the coroutine, and later by the session.
 	conn    *tls.Conn
 	secrets secrets
+	alone   bool // the client is not asked for a certificate
 
-	mu      sync.Mutex
-	fed     *sync.Cond // there is input, or the end; nil before the goroutine
-	in      []byte     // not read yet
-	out     []byte     // not taken yet
-	left    int        // bytes of the current record that are not read yet
-	state   shakingState
-	aborted bool
-	queued  bool // waits for its turn
-	late    bool // it has waited for a turn since Queued was asked
-	result  Result
+	mu        sync.Mutex
+	in        []byte // not read yet
+	out       []byte // not taken yet
+	written   int    // bytes by write, not taken yet
+	left      int    // bytes of the current record that are not read yet
+	state     shakingState
+	advancing bool // a goroutine advances it, or it waits for its turn
+	short     bool // the rest is short: secrets are agreed on, and there is no certificate to verify
+	aborted   bool
+	queued    bool // waits for its turn
+	late      bool // it has waited for a turn since Queued was asked
+	result    Result
 }
 
 type shakingState uint8
 
 const (
-	shakingNotYet shakingState = iota // there is no goroutine yet
+	shakingNotYet shakingState = iota // there is no coroutine yet
 	shaking
 	shakingOver
 )
@@ -56,6 +64,11 @@ func (p *Pool) Server(config *tls.Config, notify func()) *Handshake {
 	return &Handshake{pool: p, config: config, notify: notify}
 }
 
+// WriteBy makes the handshake write its output itself, except for the last flight: write is called on another goroutine, in place of
+// notify, and returns the number of bytes that the peer's socket took at once. The rest is output to be taken, and so is all later
+// output. write is not called after Abort. WriteBy is for a handshake without input yet.
+func (h *Handshake) WriteBy(write func([]byte) int) { h.write = write }
+
 // Queued reports whether the handshake waits for its turn, and not for its peer, or has done so since the last call.
 func (h *Handshake) Queued() bool {
 	h.mu.Lock()
@@ -65,29 +78,14 @@ func (h *Handshake) Queued() bool {
 	return h.queued || late
 }
 
-// takeTurn waits for a turn.
-func (h *Handshake) takeTurn() {
-	select {
-	case h.pool.turn <- struct{}{}:
-		return
-	default:
-	}
-	h.mu.Lock()
-	h.queued, h.late = true, true
-	h.mu.Unlock()
-	h.pool.turn <- struct{}{}
-	h.mu.Lock()
-	h.queued = false
-	h.mu.Unlock()
-}
-
 // Abort ends a handshake whose connection has ended.
 func (h *Handshake) Abort() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.aborted = true
-	if h.fed != nil {
-		h.fed.Signal()
+	if h.state == shaking && !h.advancing {
+		h.advancing = true
+		h.pool.running.Go(h.advance) // it is over at once
 	}
 }
 
@@ -107,6 +105,14 @@ type Result struct {
 	Version, Suite uint16
 	Resumed        bool
 	Peer           *x509.Certificate // of the peer, verified; nil = none
+}
+
+// Written returns the number of bytes that the peer was sent by write since the last call.
+func (h *Handshake) Written() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, h.written = h.written, 0
+	return n
 }
 
 // Take returns the bytes for the peer. The caller sends them in any case. done reports whether the handshake is over.

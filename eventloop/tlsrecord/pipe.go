@@ -9,8 +9,8 @@ import (
 // A pipe is the net.Conn that crypto/tls sees. It is a Handshake; the type keeps its methods apart.
 type pipe Handshake
 
-// Read reads within the current record only: the bytes behind the handshake are not for crypto/tls. During the handshake it waits
-// for input, without taking the turn of others.
+// Read reads within the current record only: the bytes behind the handshake are not for crypto/tls. Without input the coroutine of
+// the handshake pauses, and others have their turn.
 func (p *pipe) Read(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -21,7 +21,10 @@ func (p *pipe) Read(b []byte) (int, error) {
 		if p.aborted {
 			return 0, ErrAborted
 		}
-		p.wait()
+		p.short = p.alone && p.secrets.ofUs != nil
+		p.mu.Unlock()
+		p.yield(struct{}{})
+		p.mu.Lock()
 	}
 	if p.left == 0 {
 		p.left = headerLen + int(binary.BigEndian.Uint16(p.in[3:]))
@@ -37,23 +40,6 @@ func (p *pipe) Read(b []byte) (int, error) {
 // readable reports whether there is a part of the current record, or the header of the next one.
 func (p *pipe) readable() bool {
 	return len(p.in) >= headerLen || p.left > 0 && len(p.in) > 0
-}
-
-// wait waits for input, and then for a turn. The caller holds mu.
-func (p *pipe) wait() {
-	output := len(p.out) > 0
-	p.mu.Unlock()
-	if output {
-		p.notify()
-	}
-	<-p.pool.turn
-	p.mu.Lock()
-	for !p.readable() && !p.aborted {
-		p.fed.Wait()
-	}
-	p.mu.Unlock()
-	(*Handshake)(p).takeTurn()
-	p.mu.Lock()
 }
 
 // Write collects output.

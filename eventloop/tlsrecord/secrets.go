@@ -24,25 +24,28 @@ var (
 	labelServer = []byte("SERVER_TRAFFIC_SECRET_0")
 )
 
-// Write takes a line of the key log: label, random number of the client, secret.
+// Write takes a line of the key log: label, random number of the client, secret. A line that is not understood leaves no secret, and
+// crypto/tls keeps the connection.
 func (s *secrets) Write(line []byte) (int, error) {
-	f := bytes.Fields(line)
-	if len(f) != 3 {
+	label, rest, _ := bytes.Cut(line, space)
+	isClient := bytes.Equal(label, labelClient)
+	if !isClient && !bytes.Equal(label, labelServer) {
 		return len(line), nil
 	}
-	secret, err := hex.DecodeString(string(f[2]))
-	if err != nil || len(secret) > maxSecret {
-		return len(line), nil // then there is no secret, and crypto/tls keeps the connection
+	_, digits, _ := bytes.Cut(bytes.TrimSpace(rest), space)
+	secret := make([]byte, hex.DecodedLen(len(digits)))
+	if _, err := hex.Decode(secret, digits); err != nil || len(secret) == 0 || len(secret) > maxSecret {
+		return len(line), nil
 	}
-	switch isClient := bytes.Equal(f[0], labelClient); {
-	case !isClient && !bytes.Equal(f[0], labelServer):
-	case isClient == s.client:
+	if isClient == s.client {
 		s.setOurs(secret)
-	default:
+	} else {
 		s.ofPeer = secret
 	}
 	return len(line), nil
 }
+
+var space = []byte{' '}
 
 // setOurs prepares the counting. The length of the secret identifies the suite. ChaCha20 has the same length as one of them,
 // but is no suite of Records: its records do not match, and are not counted.

@@ -120,7 +120,8 @@ func pump(from, to *Handshake, session, peer *Session) error {
 		}
 	}
 	if *peer == nil {
-		return to.feed(out)
+		_, err := to.Open(out)
+		return err
 	}
 	_, err := (*peer).Open(out) // session tickets
 	return err

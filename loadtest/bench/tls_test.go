@@ -15,6 +15,7 @@ import (
 
 var (
 	handshakes = flag.Int("tls.handshakes", 2000, "handshakes of a round with each server")
+	aloneGOGC  = flag.Int("tls.gogc", 50, "GOGC of the server of crypto/tls alone: tickcast has 50, Go's default is 100")
 	churned    = flag.Int("tls.churn", 100_000, "connections of BenchmarkTLSChurn")
 )
 
@@ -135,7 +136,7 @@ func BenchmarkTLSHandshakes(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			server := startSecure(b)
-			yardstick, pair := startChild(b, "crypto/tls"), pairFiles{filepath.Join(b.TempDir(), "cert"), filepath.Join(b.TempDir(), "key")}
+			yardstick, pair := startChild(b, "crypto/tls"), pairFiles{filepath.Join(b.TempDir(), "cert"), filepath.Join(b.TempDir(), "key"), *aloneGOGC}
 			writeCertificate(b, pair.Cert, pair.Key)
 			addr := yardstick.do(b, order{Serve: &pair}).URL
 			u, err := url.Parse(server.secure)

@@ -26,7 +26,10 @@ import (
 )
 
 // pairFiles names the files of a certificate and its key.
-type pairFiles struct{ Cert, Key string }
+type pairFiles struct {
+	Cert, Key string
+	GOGC      int // percent, of the server with it
+}
 
 // writeCertificate makes a self-signed certificate with a P-256 key, and writes both to files.
 func writeCertificate(b *testing.B, cert, key string) {
@@ -53,9 +56,6 @@ func writeCertificate(b *testing.B, cert, key string) {
 	}
 }
 
-// gogc is the percentage of the garbage collector of tickcast by default, and of the server that it is compared with.
-const gogc = 50
-
 // cryptoTLSChild is a server of crypto/tls alone: a goroutine a connection, which answers one request and ends it.
 func cryptoTLSChild(_ context.Context, in io.Reader, out io.Writer) error {
 	return fleet.ServeOrders(in, out, func(o order) (a answer, err error) {
@@ -70,7 +70,7 @@ func cryptoTLSChild(_ context.Context, in io.Reader, out io.Writer) error {
 		if err != nil {
 			return a, err
 		}
-		debug.SetGCPercent(gogc)
+		debug.SetGCPercent(o.Serve.GOGC)
 		go func() {
 			for {
 				c, err := ln.Accept()

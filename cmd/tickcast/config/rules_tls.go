@@ -119,7 +119,7 @@ var suites12 = []uint16{
 
 // load returns the configuration of servers.
 func (f *tlsFiles) load() *tls.Config {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites12, NextProtos: []string{"http/1.1"}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites12, NextProtos: []string{"http/1.1", "http/1.0"}}
 	if f.c.MinVersion == "1.3" {
 		config.MinVersion = tls.VersionTLS13
 	}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// testTLS in the environment gives all servers of these tests a listener with TLS, which their clients then use.
+const testTLS = "TICKCAST_TEST_TLS"
+
+// ofServers is the environment of servers with TLS; nil = none.
+var ofServers map[string]string
+
+// secured are the tests, with TLS if testTLS is set. The certificate gets to servers and to clients, those of other languages too, by
+// the environment.
+type secured struct{ m *testing.M }
+
+func (s secured) Run() int {
+	if os.Getenv(testTLS) == "" {
+		return s.m.Run()
+	}
+	_ = os.Unsetenv(testTLS) // servers refuse a variable that they do not know
+	dir, err := os.MkdirTemp("", "tickcast-tls-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = secureEnvironment(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return s.m.Run()
+}
+
+// secureEnvironment makes a certificate in dir and names it in the environment.
+func secureEnvironment(dir string) error {
+	p, err := makePair(dir, "localhost")
+	if err != nil {
+		return err
+	}
+	ofServers = map[string]string{"TICKCAST_TLS_LISTEN": "127.0.0.2:0", "TICKCAST_TLS_CERT": p.cert, "TICKCAST_TLS_KEY": p.key}
+	for _, key := range []string{"SSL_CERT_FILE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} {
+		if err := os.Setenv(key, p.cert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secureServer gives the server that starts next a listener with TLS, unless its configuration has one.
+func secureServer(t *testing.T, config string) {
+	if strings.Contains(config, "[tls") {
+		return
+	}
+	for key, value := range ofServers {
+		t.Setenv(key, value)
+	}
+}
+
+// needsClear skips a test whose subject is a server without TLS.
+func needsClear(t *testing.T) {
+	t.Helper()
+	if ofServers != nil {
+		t.Skip("not with TLS")
+	}
+}
