@@ -79,9 +79,7 @@ func (s *server) listeners() []string {
 
 // A client reads by wss and resumes after a restart. It does not speak with a server whose certificate it does not know.
 func TestClientWithTLS(t *testing.T) {
-	s := &server{t: t, dir: t.TempDir(), listen: [2]string{"127.0.0.1:0", "127.0.0.1:0"}, secure: true}
-	s.start()
-	t.Cleanup(func() { s.end(syscall.SIGKILL) })
+	s := startListening(t, true, "")
 	if !strings.HasPrefix(s.stream, "wss://") {
 		t.Fatal(s.stream)
 	}

@@ -67,7 +67,13 @@ type server struct {
 // startServer starts a server with a configuration and an embedded NATS server, until the test ends.
 func startServer(t *testing.T, config string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), config: config, env: env, secure: allSecure}
+	return startListening(t, allSecure, config, env...)
+}
+
+// startListening starts a server whose listener for clients has TLS if secure is set.
+func startListening(t *testing.T, secure bool, config string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: t.TempDir(), config: config, env: env, secure: secure}
 	for i, port := range natstest.FreePorts(t, len(s.listen)) {
 		s.listen[i] = fmt.Sprintf("127.0.0.1:%d", port)
 	}
