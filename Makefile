@@ -34,10 +34,10 @@ js: ## client/js/dist from client/js/src, and its size; needs Node.js and npm
 js-test: build ## the JavaScript client against bin/tickcast; needs Node.js and what make js installs
 	cd client/js && TEST_SERVER=$(CURDIR)/bin/tickcast npm test
 
-test-tls: ## the tests of eventloop over TLS, by its own records and by those of crypto/tls; then those of the whole server
-	TICKCAST_TEST_TLS=own go test -shuffle=on ./eventloop
-	TICKCAST_TEST_TLS=driven go test -shuffle=on ./eventloop
-	TICKCAST_TEST_TLS=own go test -shuffle=on ./cmd/tickcast ./client
+test-tls: ## the tests of eventloop, of the whole server and of the Go client over TLS, and those of eventloop by the records of crypto/tls
+	@TICKCAST_TEST_TLS=driven go test -shuffle=on ./eventloop & driven=$$!; \
+	TICKCAST_TEST_TLS=own go test -shuffle=on ./eventloop ./cmd/tickcast ./client; own=$$?; \
+	wait $$driven && exit $$own
 
 peers: ## the tests of the servers that make compare measures, those of nginx and Node.js where they are installed
 	cd loadtest/peers && go vet ./... && go test -shuffle=on ./...

@@ -32,7 +32,7 @@ func keyFiles(t *testing.T) (private, public string) {
 func tickcastToken(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, log bytes.Buffer
-	if err := run(context.Background(), append([]string{"token"}, args...), &out, &log); err != nil {
+	if err := run(context.Background(), append([]string{"token"}, args...), nil, &out, &log); err != nil {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(out.String())
@@ -120,12 +120,12 @@ func TestTokenCommand(t *testing.T) {
 		t.Error(token)
 	}
 	for _, args := range [][]string{{}, {"-key", "none.pem"}, {"-key", private, "x"}, {"-nonsense"}} {
-		if err := run(context.Background(), append([]string{"token"}, args...), io.Discard, io.Discard); err == nil {
+		if err := run(context.Background(), append([]string{"token"}, args...), nil, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v is taken", args)
 		}
 	}
 	var out bytes.Buffer
-	if err := run(context.Background(), []string{"token", "-h"}, &out, io.Discard); err != nil || !strings.HasPrefix(out.String(), "Usage:") {
+	if err := run(context.Background(), []string{"token", "-h"}, nil, &out, io.Discard); err != nil || !strings.HasPrefix(out.String(), "Usage:") {
 		t.Errorf("%v %s", err, &out)
 	}
 }

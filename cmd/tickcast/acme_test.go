@@ -146,6 +146,7 @@ func (a authority) certified(port int) *x509.Certificate {
 
 // A certificate is issued after a check by TLS-ALPN-01, and renewed under a connection, which does not notice.
 func TestACMERenews(t *testing.T) {
+	t.Parallel()
 	ports := natstest.FreePorts(t, 3)
 	a := startAuthority(t, 15*time.Second, ports[2], ports[0]) // by HTTP nobody answers
 	r := startACME(t, a, filepath.Join(t.TempDir(), "cache"), ports[0], ports[1])

@@ -78,6 +78,7 @@ func until(condition string) chromedp.Action[chromedp.Void] {
 
 // TestPageInABrowser loads the page in a real browser: prices move, also after a restart of the server.
 func TestPageInABrowser(t *testing.T) {
+	t.Parallel()
 	needsClear(t)
 	browser := newBrowser(t, 1280, 900)
 	addr := fmt.Sprintf("127.0.0.1:%d", natstest.FreePorts(t, 1)[0])

@@ -96,6 +96,7 @@ func dropPackets(t *testing.T, port int) (undo func()) {
 // Three NATS servers, three nodes and 200 clients, each a process or in one, through the faults that happen to them: followers of
 // topics of a stream get each message once and in order. TEST_CLUSTER=30s is the time for each fault.
 func TestFollowersThroughFaults(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("short")
 	}

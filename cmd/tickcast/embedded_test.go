@@ -204,7 +204,7 @@ func TestNamedStreams(t *testing.T) {
 	eventually(t, "the server does not start with a work queue", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a NATS server that is busy for two seconds lets it start
 		defer cancel()
-		err = run(ctx, []string{"-config", file}, io.Discard, io.Discard)
+		err = run(ctx, []string{"-config", file}, onAnyPort, io.Discard, io.Discard)
 		return err != nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "JOBS") || !strings.Contains(message.Hint(err), "limits") {

@@ -169,6 +169,7 @@ func TestNginxWithItsDefaults(t *testing.T) {
 // A browser's EventSource reads lossless topics over several connections: each ends by its age, and the browser comes back with
 // its last event ID. Nothing is missing, and nothing comes twice.
 func TestEventSourceInABrowser(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t, 800, 600)
 	s := startServer(t, losslessConfig+"[connection]\nmax_age = \"1s\"\nmax_age_jitter = 0\n[limits]\nmax_connections_per_address = 0\n")
 	keepCounting(t, s, "ord.A")

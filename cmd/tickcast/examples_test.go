@@ -80,6 +80,7 @@ func (e *example) printed() []string {
 
 // The consumers read every order in order over restarts of their own and of the server's stream; one in hand comes once more at most.
 func TestExamplesOfConsumers(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, losslessConfig)
 	nc, err := nats.Connect(s.nats)
 	if err != nil {

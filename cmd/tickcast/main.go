@@ -50,7 +50,7 @@ Examples:
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	message.Report(os.Stderr, "tickcast", err)
 	var bad *usageError
 	switch {
@@ -66,8 +66,9 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
-// run executes the command line args; a server runs until ctx ends. The caller reports the error.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// run executes the command line args with the environment environ, as [os.Environ] returns it; a server runs until ctx ends. The caller
+// reports the error.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "token" {
 		if len(args) > 1 && (args[1] == "-h" || args[1] == "-help" || args[1] == "--help") {
 			_, err := io.WriteString(stdout, tokenUsage)
@@ -87,7 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 
-	cfg, err := config.Load(cmd.config, os.Environ(), cmd.flags)
+	cfg, err := config.Load(cmd.config, environ, cmd.flags)
 	if err == nil && cmd.check {
 		for _, w := range cfg.Warnings() {
 			fmt.Fprintln(stderr, "tickcast: warning:", w)

@@ -47,6 +47,7 @@ const frontConfig = losslessConfig + "[connection]\nheartbeat = \"1s\"\nping_int
 // Behind proxies with their defaults, with buffering, without upgrades, and with idle timeouts, a browser gets everything by the
 // best transport that passes. A silent connection outlives the idle timeouts.
 func TestProxiesInABrowser(t *testing.T) {
+	t.Parallel()
 	needsClear(t)
 	browser := newBrowser(t, 800, 600)
 	s := startServer(t, frontConfig)
@@ -93,6 +94,7 @@ func TestProxiesInABrowser(t *testing.T) {
 
 // Through a network that cuts, stalls and drops connections, a browser gets everything once by each transport.
 func TestFaultsInABrowser(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t, 800, 600)
 	s := startServer(t, frontConfig)
 	keepCounting(t, s, "ord.A")
@@ -126,6 +128,7 @@ func TestFaultsInABrowser(t *testing.T) {
 
 // A browser allows six requests to a host. Eight tabs get everything all the same: they share a connection.
 func TestEightTabs(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t, 800, 600)
 	s := startServer(t, frontConfig)
 	keepCounting(t, s, "ord.A")

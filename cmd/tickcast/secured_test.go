@@ -3,15 +3,14 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 )
 
 // testTLS in the environment gives all servers of these tests a listener with TLS, which their clients then use.
 const testTLS = "TICKCAST_TEST_TLS"
 
-// ofServers is the environment of servers with TLS; nil = none.
-var ofServers map[string]string
+// ofServers is the environment of servers with TLS, for those whose configuration has none; nil = none.
+var ofServers []string
 
 // secured are the tests, with TLS if testTLS is set. The certificate gets to servers and to clients, those of other languages too, by
 // the environment.
@@ -40,23 +39,13 @@ func secureEnvironment(dir string) error {
 	if err != nil {
 		return err
 	}
-	ofServers = map[string]string{"TICKCAST_TLS_LISTEN": "127.0.0.2:0", "TICKCAST_TLS_CERT": p.cert, "TICKCAST_TLS_KEY": p.key}
+	ofServers = []string{"TICKCAST_TLS_LISTEN=127.0.0.2:0", "TICKCAST_TLS_CERT=" + p.cert, "TICKCAST_TLS_KEY=" + p.key}
 	for _, key := range []string{"SSL_CERT_FILE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} {
 		if err := os.Setenv(key, p.cert); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// secureServer gives the server that starts next a listener with TLS, unless its configuration has one.
-func secureServer(t *testing.T, config string) {
-	if strings.Contains(config, "[tls") {
-		return
-	}
-	for key, value := range ofServers {
-		t.Setenv(key, value)
-	}
 }
 
 // needsClear skips a test whose subject is a server without TLS.

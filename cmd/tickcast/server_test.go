@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,9 @@ type running struct {
 	log  *syncBuffer
 }
 
+// onAnyPort is an environment with which servers listen on free ports.
+var onAnyPort = []string{"TICKCAST_SERVER_LISTEN=127.0.0.1:0", "TICKCAST_SERVER_INTERNAL_LISTEN=127.0.0.1:0"}
+
 // startServer runs the command with config on free ports until the test ends or stop is called.
 func startServer(t *testing.T, config string, args ...string) *running {
 	t.Helper()
@@ -44,15 +48,15 @@ func startServer(t *testing.T, config string, args ...string) *running {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range map[string]string{"TICKCAST_SERVER_LISTEN": "127.0.0.1:0", "TICKCAST_SERVER_INTERNAL_LISTEN": "127.0.0.1:0"} {
-		t.Setenv(key, value)
+	environ := slices.Concat(os.Environ(), onAnyPort)
+	if !strings.Contains(config, "[tls") {
+		environ = append(environ, ofServers...)
 	}
-	secureServer(t, config)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, stop: cancel, done: make(chan error, 1), log: new(syncBuffer)}
 	out, stdout := io.Pipe()
 	go func() {
-		err := run(ctx, append([]string{"-config", file}, args...), stdout, r.log)
+		err := run(ctx, append([]string{"-config", file}, args...), environ, stdout, r.log)
 		stdout.CloseWithError(errors.Join(io.EOF, err))
 		r.done <- err
 	}()
@@ -414,7 +418,7 @@ func TestStartsWithoutNATS(t *testing.T) {
 func TestAddressTaken(t *testing.T) {
 	s := startServer(t, "")
 	taken := strings.TrimSuffix(strings.TrimPrefix(s.page, "http://"), "/")
-	err := run(context.Background(), []string{"-listen", taken}, io.Discard, io.Discard)
+	err := run(context.Background(), []string{"-listen", taken}, onAnyPort, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("second server on %s: %v", taken, err)
 	}
