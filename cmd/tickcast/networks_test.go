@@ -134,17 +134,18 @@ func TestEightTabs(t *testing.T) {
 	keepCounting(t, s, "ord.A")
 	for _, c := range []struct {
 		name, options string
-		front         func() string
+		front         func(t *testing.T) string
 	}{
-		{"WebSocket, shared by wish", `{ transports: ['shared'] }`, func() string { return strings.TrimSuffix(s.page, "/") }},
-		{"events behind nginx", `{}`, func() string { return startNginx(t, s) }},
-		{"polls behind HAProxy", `{}`, func() string {
+		{"WebSocket, shared by wish", `{ transports: ['shared'] }`, func(*testing.T) string { return strings.TrimSuffix(s.page, "/") }},
+		{"events behind nginx", `{}`, func(t *testing.T) string { needsClear(t); return startNginx(t, s) }},
+		{"polls behind HAProxy", `{}`, func(t *testing.T) string {
+			needsClear(t)
 			return startHAProxy(t, s, "http-request deny deny_status 403 if { hdr(Upgrade) -m found }",
 				"http-request deny deny_status 502 if { hdr(Accept) -m sub event-stream }")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			address := c.front()
+			address := c.front(t)
 			var tabs []context.Context
 			for range 8 {
 				tab, cancel := chromedp.NewContext(browser)

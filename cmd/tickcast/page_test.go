@@ -102,6 +102,7 @@ func TestPageOutlivesPayloads(t *testing.T) {
 // The chart of a row opens by a click and by a key, is read by the arrow keys, says when prices are not known, and closes by Escape,
 // with the focus back on its row.
 func TestChartOfARow(t *testing.T) {
+	needsClear(t)
 	browser := newBrowser(t, 1280, 900)
 	const lossless = "[[topic]]\nmatch = \"px.>\"\nmode = \"all\"\n"
 	s := startServer(t, lossless, "-demo")

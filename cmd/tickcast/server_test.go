@@ -368,7 +368,7 @@ echo_path = "/"
 [nats.embedded]
 listen = "127.0.0.1:0"
 `)
-	if want := strings.Replace(s.page, "http:", "ws:", 1); s.echo != want {
+	if want := strings.Replace(s.page, "http", "ws", 1); s.echo != want {
 		t.Errorf("the echo is said to be at %s, want %s", s.echo, want)
 	}
 	compressed := func(url, extension string) *client {
@@ -416,6 +416,7 @@ func TestStartsWithoutNATS(t *testing.T) {
 }
 
 func TestAddressTaken(t *testing.T) {
+	needsClear(t)
 	s := startServer(t, "")
 	taken := strings.TrimSuffix(strings.TrimPrefix(s.page, "http://"), "/")
 	err := run(context.Background(), []string{"-listen", taken}, onAnyPort, io.Discard, io.Discard)
