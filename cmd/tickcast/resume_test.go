@@ -2,16 +2,22 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"tickcast/broadcast/natstest"
+	goclient "tickcast/client"
 )
 
 // readEvents reads a stream of events until done, and returns what it was sent: the data of messages of a topic, the acks, and the
@@ -56,12 +62,51 @@ func readEvents(t *testing.T, page, query, lastID, topic string, done func(data 
 	return data, acks, id
 }
 
-// Behind JetStream clients of events and polls resume over a restart of the server without loss or doubles, also with a topic of
-// core NATS beside, whose epoch is another one and whose loss is told.
+// followOrders subscribes to js.a and, on core NATS, to ord.x by the Go client until the test ends. list returns the messages of js.a, and
+// the topics whose loss was told.
+func followOrders(t *testing.T, address string) (c *goclient.Client, list func() (data, lost []string)) {
+	t.Helper()
+	var mu sync.Mutex
+	var data, lost []string
+	c, err := goclient.New(address, goclient.Options{OnLost: func(l goclient.Lost) {
+		mu.Lock()
+		defer mu.Unlock()
+		lost = append(lost, l.Topic)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Subscribe(func(m goclient.Message) {
+		mu.Lock()
+		defer mu.Unlock()
+		if m.Topic == "js.a" && !m.Snapshot {
+			data = append(data, string(m.Data))
+		}
+	}, goclient.SubscribeOptions{}, "js.a", "ord.x"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return c, func() ([]string, []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(data), slices.Clone(lost)
+	}
+}
+
+// Behind JetStream clients of WebSockets, events and polls resume over a restart of the server without loss or doubles, also with a
+// topic of core NATS beside, whose epoch is another one and whose loss is told.
 func TestResumeOverARestart(t *testing.T) {
 	config := fmt.Sprintf("[nats]\njetstream = true\n[nats.embedded]\nlisten = \"127.0.0.1:0\"\nstore_dir = %q\n"+
 		"[[topic]]\nmatch = \"js.>\"\nmode = \"all\"\nsnapshot = \"jetstream\"\nhistory = 1000\n[[topic]]\nmatch = \"ord.>\"\nmode = \"all\"\nhistory = 10\n", t.TempDir())
-	s := startServer(t, config)
+	address := fmt.Sprintf("127.0.0.1:%d", natstest.FreePorts(t, 1)[0])
+	s := startServer(t, config, "-listen", address)
 	s.ready()
 	js, err := connect(t, s.nats).JetStream(nats.MaxWait(patience))
 	if err != nil {
@@ -86,6 +131,11 @@ func TestResumeOverARestart(t *testing.T) {
 		return seq
 	}
 	publish(1)
+	follower, followed := followOrders(t, "ws://"+address+"/stream")
+	eventually(t, "the Go client is subscribed", func() bool {
+		return follower.State("js.a") == goclient.TopicLive && follower.State("ord.x") == goclient.TopicLive
+	})
+	followedNext := next
 	poll := func(query string) (*http.Response, string) {
 		t.Helper()
 		resp, err := http.Get(s.page + "stream?" + query)
@@ -122,7 +172,7 @@ func TestResumeOverARestart(t *testing.T) {
 	if err := s.end(); err != nil {
 		t.Fatal(err)
 	}
-	s = startServer(t, config)
+	s = startServer(t, config, "-listen", address)
 	s.ready()
 	if js, err = connect(t, s.nats).JetStream(nats.MaxWait(patience)); err != nil {
 		t.Fatal(err)
@@ -148,5 +198,12 @@ func TestResumeOverARestart(t *testing.T) {
 	}
 	if !slices.Equal(got, expected(polledNext)) || !strings.Contains(body, `"recovered":true}`) || !strings.Contains(body, `"recovered":false}`) {
 		t.Errorf("%s, want %s", body, expected(polledNext))
+	}
+	eventually(t, "the Go client has the last message", func() bool {
+		data, lost := followed()
+		return len(data) > 0 && data[len(data)-1] == fmt.Sprint(next-1) && len(lost) > 0
+	})
+	if data, lost := followed(); !slices.Equal(data, expected(followedNext)) || !slices.Equal(lost, []string{"ord.x"}) {
+		t.Errorf("the Go client has %s, lost %s, want %s", data, lost, expected(followedNext))
 	}
 }
