@@ -83,7 +83,7 @@ func (s *Shard) resume(slot uint32, a *subCommand, f *filter, added bool) {
 				if t.state != nil && t.state.Kind == topics.KindStale {
 					a.stale = append(a.stale, t)
 				}
-				if t.topic.Class.Mode == topics.ModeLast && !t.mayPrecede(from) && !slices.ContainsFunc(missed, func(m *topics.Message) bool { return m.Topic == t.topic }) {
+				if t.topic.Class.Mode == topics.ModeLast && !s.mayPrecede(t, from) && !slices.ContainsFunc(missed, func(m *topics.Message) bool { return m.Topic == t.topic }) {
 					a.newest = append(a.newest, t)
 				}
 			}
@@ -99,8 +99,9 @@ func (s *Shard) resume(slot uint32, a *subCommand, f *filter, added bool) {
 
 // mayPrecede reports whether t's newest message may be older than the one that a client with the cursor from has: messages behind it
 // were removed from the stream before this server read them.
-func (t *shardTopic) mayPrecede(from *wire.Cursor) bool {
-	return t.gapped && t.newest != nil && t.newest.Seq <= from.Seq
+func (s *Shard) mayPrecede(t *shardTopic, from *wire.Cursor) bool {
+	m := t.newest
+	return m != nil && m.Seq <= from.Seq && t.topic.Class.Streamed() && (t.gapped || s.hub.LostBehind(t.topic, m.Seq))
 }
 
 // forgetOwed takes t from the topics that the rate of before owes: t's newest message is missed or due as a snapshot, or the client

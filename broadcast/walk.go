@@ -26,7 +26,7 @@ func (s *Shard) beginMessage(m *topics.Message) {
 		return
 	}
 	if m.Seed {
-		t.newest, t.Seq = m, max(t.Seq, m.Seq) // a hole may be behind it already
+		t.newest, t.Seq, t.gapped = m, max(t.Seq, m.Seq), t.gapped || m.Seq < t.Seq // a hole is behind it already
 		s.hub.Finish(m)
 		return
 	}

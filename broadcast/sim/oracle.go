@@ -18,6 +18,8 @@ type position struct {
 	after uint64 // nothing at or before this sequence may come: the cursor of a recovered topic; 0 = none
 
 	recovered bool // after is such a cursor
+	refused   bool // the command's cursor was not recovered
+	live      bool // a message came since the ack, that is no snapshot
 }
 
 // A view is a topic as one connection sees it.
@@ -52,7 +54,7 @@ func (c *client) data(m *told) {
 		}
 		*last = m.seq
 	}
-	t.seen, t.snap = true, m.snap
+	t.seen, t.snap, t.live = true, m.snap, t.live || !m.snap
 	t.index, t.seq, t.gap, t.open = m.index, m.seq, t.gap && m.snap && m.index == t.index, false
 	c.memory[m.topic] = t.position
 }
@@ -141,20 +143,26 @@ func (c *client) state(m *told) {
 // begin notes that a command has brought a topic, which the client did not hold before or asked for from a cursor.
 func (c *client) begin(topic int, q *command, cursor wire.Cursor, recovered, fresh bool, published uint64) {
 	t, was := &c.views[topic], q.memory[topic]
-	if !fresh && !recovered {
+	refused, same := q.after.Epoch != "" && !recovered, !fresh && t.group == q.group
+	switch {
+	case same && t.refused: // by another name, which counts
+		return
+	case same && t.recovered && refused:
+	case !fresh && !recovered:
 		return
 	}
 	after := q.after
 	if !fresh && t.group == q.group && t.recovered { // an earlier name of the command has brought it: its lower cursor holds
 		after.Seq = min(after.Seq, t.after)
 	}
-	t.position = position{epoch: cursor.Epoch, seq: cursor.Seq, bound: published, group: q.group}
+	t.position = position{epoch: cursor.Epoch, seq: cursor.Seq, bound: published, group: q.group, refused: refused}
 	switch at := q.after; {
 	case !recovered:
 	case q.wild || was.epoch != at.Epoch || was.seq > at.Seq || was.group != q.from && at.Seq != was.seq:
 		t.open, t.after, t.recovered = true, after.Seq, true
 	default:
 		was.after, was.recovered, was.group = after.Seq, true, q.group
+		was.refused, was.live = false, false
 		was.gap = was.gap && was.seq != at.Seq // the client was told of a hole before its cursor
 		was.epoch = after.Epoch
 		t.position = was

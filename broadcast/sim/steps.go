@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -278,8 +279,10 @@ func (c *client) resume(way, which int, back bool) {
 }
 
 // highest returns the highest cursor of the topics under names. For topics of ModeLast, which may be ahead of each other, it is
-// the lowest. It reports false if they have no epoch in common.
+// the lowest. If some are recovered, it is the place of the last message, or before the first the lowest cursor: the missed messages
+// are behind the ack. It reports false if they have no epoch in common.
 func (c *client) highest(list []int, group int) (cursor wire.Cursor, ok bool) {
+	recovered, live, lowest := false, uint64(0), uint64(math.MaxUint64)
 	for _, n := range list {
 		for _, t := range names[n].matches {
 			p := &c.memory[t]
@@ -295,7 +298,22 @@ func (c *client) highest(list []int, group int) (cursor wire.Cursor, ok bool) {
 			default:
 				cursor.Seq = min(cursor.Seq, p.seq)
 			}
+			switch {
+			case !universe[t].lossless:
+			case p.live:
+				live = max(live, p.seq)
+			case p.recovered:
+				recovered, lowest = true, min(lowest, p.after)
+			default:
+				lowest = min(lowest, p.seq)
+			}
 		}
+	}
+	switch {
+	case recovered && live > 0:
+		cursor.Seq = live
+	case recovered:
+		cursor.Seq = lowest
 	}
 	return cursor, cursor.Epoch != ""
 }

@@ -110,6 +110,9 @@ func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (
 		if from.Epoch != h.epochOf(c) || from.Seq > h.reached(c) || t.Gen != h.genOf(c) || !h.bringsAll(t.Topic, from.Seq) {
 			return nil, 0, false
 		}
+		if t.Topic.Class.Streamed() && t.Topic.since > from.Seq && (t.Seq == 0 || t.Topic.since == unknown && t.Seq < from.Seq) {
+			return nil, 0, false // the shard has the topic from when its stream was asked in vain
+		}
 		missed, whole := t.Topic.missed(from.Seq, t.Seq, h.now())
 		if !whole {
 			return nil, 0, false
@@ -124,6 +127,13 @@ func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (
 		h.spend(&n, 1+len(missed))
 	}
 	return list, told, true
+}
+
+// LostBehind reports whether messages of t behind a sequence are lost, as far as the hub has read.
+func (h *Hub) LostBehind(t *Topic, seq uint64) bool {
+	h.mu.Lock()
+	defer h.unlock()
+	return t.cut > seq
 }
 
 // Reached reports whether this node has come as far as a cursor in a topic or pattern.

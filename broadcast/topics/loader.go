@@ -338,10 +338,17 @@ func (s *streamReader) beginTopic(l *load, m StreamMessage) {
 	h.aim(t)
 	msg.Seed = t.Class.Mode == ModeAll // several loads have no order
 	h.post(t, msg)                     // to the shards that have the topic already
-	if msg.Seed && len(t.targets) > 0 {
-		m := newNotice(t, KindGap, "the stream did not answer before", t.seq)
+	if !msg.Seed || len(t.targets) == 0 {
+		return
+	}
+	tell := func(why string, at uint64) {
+		m := newNotice(t, KindGap, why, at)
 		m.Gen = s.gen
 		h.notify(t, m)
+	}
+	tell("the stream did not answer before", t.seq)
+	if t.cut > t.seq {
+		tell("upstream", t.cut) // behind it
 	}
 }
 

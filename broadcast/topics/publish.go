@@ -69,6 +69,7 @@ func (h *Hub) deliver(d delivery) {
 	switch {
 	case !counts:
 		if t != nil && t.newest == nil && t.seq == t.Birth {
+			t.told = true // something was published
 			h.tellLostBefore(t)
 		}
 	case d.class.Delay > 0:
