@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,7 +20,22 @@ import (
 	"tickcast/wsproto"
 )
 
-// heapInUse returns the bytes of the live heap once it stands still: servers of earlier tests may be about to end.
+// runsAlone reports whether t has a process to itself, whose heap nothing else changes. If not, it runs t in one.
+func runsAlone(t *testing.T) bool {
+	t.Helper()
+	const alone = "TEST_ALONE"
+	if os.Getenv(alone) != "" {
+		return true
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=5m")
+	cmd.Env = append(os.Environ(), alone+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return false
+}
+
+// heapInUse returns the bytes of the live heap once it stands still.
 func heapInUse() (bytes int64) {
 	still := 0
 	for end := time.Now().Add(patience); still < 3 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -46,6 +63,9 @@ func (o *sinkOutlet) Close(uint32, wsproto.StatusCode, string) { panic("closed")
 
 // The account of memory by owner is the heap that the owners take, within 15 %.
 func TestAccountIsTheHeap(t *testing.T) {
+	if !runsAlone(t) {
+		return
+	}
 	const slots = 1000
 	names := func(n int, form string) (list []string) {
 		for i := range n {
@@ -180,6 +200,9 @@ func TestAccountIsTheHeap(t *testing.T) {
 
 // The same for connections that have subscribed.
 func TestAccountOfConnectionsIsTheHeap(t *testing.T) {
+	if !runsAlone(t) {
+		return
+	}
 	const conns = 3000
 	h := broadcast.New(broadcast.Config{Subscribe: []string{">"}})
 	e, err := eventloop.New(eventloop.Config{
