@@ -112,6 +112,9 @@ func CreateStream(t *testing.T, nc *nats.Conn, config jetstream.StreamConfig) je
 	return js
 }
 
+// retryWait is the time until a message is published again to a stream that nobody answers for, as under a new leader.
+const retryWait = 100 * time.Millisecond
+
 // Store publishes messages, each a subject, a space and the data, and waits until the stream has stored them.
 func Store(t *testing.T, js jetstream.JetStream, messages ...string) {
 	t.Helper()
@@ -119,7 +122,8 @@ func Store(t *testing.T, js jetstream.JetStream, messages ...string) {
 	defer cancel()
 	for _, m := range messages {
 		subject, data, _ := strings.Cut(m, " ")
-		if _, err := js.Publish(ctx, subject, []byte(data)); err != nil {
+		again := []jetstream.PublishOpt{jetstream.WithRetryWait(retryWait), jetstream.WithRetryAttempts(int(Patience / retryWait))}
+		if _, err := js.Publish(ctx, subject, []byte(data), again...); err != nil {
 			t.Fatal(err)
 		}
 	}
