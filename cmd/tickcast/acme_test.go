@@ -148,7 +148,7 @@ func (a authority) certified(port int) *x509.Certificate {
 func TestACMERenews(t *testing.T) {
 	t.Parallel()
 	ports := natstest.FreePorts(t, 3)
-	a := startAuthority(t, 15*time.Second, ports[2], ports[0]) // by HTTP nobody answers
+	a := startAuthority(t, 40*time.Second, ports[2], ports[0]) // by HTTP nobody answers
 	r := startACME(t, a, filepath.Join(t.TempDir(), "cache"), ports[0], ports[1])
 	var first *x509.Certificate
 	within(t, 3*patience, "a certificate is issued", func() bool { first = a.certified(ports[0]); return first != nil })
