@@ -116,12 +116,12 @@ func (l *loop) open(gc gnet.Conn) gnet.Action {
 	case n > e.maxConnections:
 		c.flags |= flagRefused
 		e.refused.Add(1)
-		l.refuse(c, status503, "too many connections")
+		l.turnAway(c, awayFull)
 	case e.draining.Load() && c.flags&flagTLS != 0:
 		l.rejected[rejectDraining]++
 		return gnet.Close
 	case e.draining.Load():
-		l.refuse(c, e.goingAway(), "the server is going away")
+		l.turnAway(c, awayDraining)
 	default:
 		admitted, action := l.admitPeer(c)
 		if admitted {

@@ -20,7 +20,7 @@ type conn struct {
 	// The timer, see wheel.go. Times are in ticks since the engine's start.
 	next, prev uint32 // neighbours in the bucket: slot+1; see inBucket for the first one; prev 0 = in no bucket
 	due        uint32 // when the timer fires
-	opened     uint32 // when the WebSocket was opened; of one that closes: see loop.closingOver
+	opened     uint32 // when the WebSocket was opened; of one that closes: see loop.closingOver; of one that was turned away: why
 	heard      uint32 // when the last byte came
 
 	bucket admission.Bucket // of the input, see limits.go
@@ -58,11 +58,12 @@ func (c *conn) withinRequest() bool {
 type connState uint8
 
 const (
-	stateFree    connState = iota // the slot has no connection
-	stateRequest                  // a request is expected
-	stateOpen                     // upgraded
-	stateClosing                  // our close frame is sent, the client's is expected
-	stateLinger                   // our last byte is sent; input is thrown away
+	stateFree       connState = iota // the slot has no connection
+	stateRequest                     // a request is expected
+	stateTurnedAway                  // refused: the answer follows the first byte of a request
+	stateOpen                        // upgraded
+	stateClosing                     // our close frame is sent, the client's is expected
+	stateLinger                      // our last byte is sent; input is thrown away
 )
 
 type connFlags uint16

@@ -27,6 +27,10 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 	if !within || c.state == stateFree || c.state == stateLinger {
 		return gnet.None
 	}
+	if c.state == stateTurnedAway {
+		l.answerTurnedAway(c)
+		return gnet.None
+	}
 	if c.flags&flagTLS != 0 && c.transport != transportProxied { // a PROXY header comes before TLS
 		l.readSecure(c, b)
 	} else {

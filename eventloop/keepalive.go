@@ -34,6 +34,8 @@ func (l *loop) timeout(c *conn) {
 			l.countTimeout(c)
 			l.drop(c)
 		}
+	case stateTurnedAway: // the client says nothing
+		l.answerTurnedAway(c)
 	case stateOpen:
 		if l.row(c).poll {
 			l.keepPoll(c)

@@ -58,8 +58,8 @@ func peerOf(gc gnet.Conn) (admission.Key, bool) {
 	return admission.KeyOf(a.AddrPort().Addr()), true
 }
 
-// admitPeer judges a new connection by the address of its peer, and the rate of all connections. A connection that is refused has
-// its answer, or is closed if the action says so.
+// admitPeer judges a new connection by the address of its peer, and the rate of all connections. A connection that is refused is
+// turned away, or closed if the action says so.
 func (l *loop) admitPeer(c *conn) (admitted bool, action gnet.Action) {
 	e := l.engine
 	if !l.greetPeer(c) {
@@ -67,7 +67,7 @@ func (l *loop) admitPeer(c *conn) (admitted bool, action gnet.Action) {
 		return false, gnet.Close
 	}
 	if !e.accepts.Take(e.now64()) && l.exceeded(limitNewConnections) {
-		return false, l.refuseEarly(c, status503Rate, "too many new connections")
+		return false, l.refuseEarly(c, awayTooMany)
 	}
 	if c.flags&flagTrusted != 0 { // its own address is not the client's
 		return true, gnet.None
@@ -88,9 +88,9 @@ func (l *loop) admitAddress(c *conn) (admitted bool, action gnet.Action) {
 	}
 	switch {
 	case v == admission.TooMany && l.exceeded(limitConnections):
-		return false, l.refuseEarly(c, status429, "too many connections of this address")
+		return false, l.refuseEarly(c, awayAddressFull)
 	case v == admission.TooFast && l.exceeded(limitAddressNewConnections):
-		return false, l.refuseEarly(c, status429, "too many new connections of this address")
+		return false, l.refuseEarly(c, awayAddressFresh)
 	case v == admission.Banned && l.exceeded(limitBanned):
 		l.rejected[rejectBanned]++
 		return false, gnet.Close // without an answer: it had some
@@ -98,11 +98,12 @@ func (l *loop) admitAddress(c *conn) (admitted bool, action gnet.Action) {
 	return true, gnet.None
 }
 
-// refuseEarly refuses a connection. It gets an answer unless too many connections are being refused already, or its TLS handshake
+// refuseEarly turns a connection away. It gets an answer unless too many connections are being refused already, or its TLS handshake
 // is still to come.
-func (l *loop) refuseEarly(c *conn, f *refusal, why string) gnet.Action {
+func (l *loop) refuseEarly(c *conn, why turnAway) gnet.Action {
 	e := l.engine
 	if e.refused.Load() >= e.reserve/2 || !l.canRespond(c) {
+		f, _ := l.answerTo(why)
 		l.rejected[f.reason]++
 		return gnet.Close
 	}
@@ -110,7 +111,7 @@ func (l *loop) refuseEarly(c *conn, f *refusal, why string) gnet.Action {
 		c.flags |= flagRefused
 		e.refused.Add(1)
 	}
-	l.refuse(c, f, why)
+	l.turnAway(c, why)
 	return gnet.None
 }
 

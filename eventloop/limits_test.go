@@ -45,7 +45,7 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 	if got := s.from(2).status(request("")); got != 101 {
 		t.Fatal(got)
 	}
-	if got := s.from(2).status(""); got != early(429) {
+	if got := s.from(2).status(request("")); got != early(429) {
 		t.Errorf("the third: %d", got)
 	}
 	if got := s.from(3).status(request("")); got != 101 {

@@ -60,10 +60,14 @@ func (l *loop) readProxyHeader(c *conn, b []byte) {
 	}
 	c.extra = nil
 	c.transport = transportHTTP
+	b = b[n:]
 	if p.Source.IsValid() && !l.clientIs(c, p.Source.Addr().Unmap().WithZone("")) {
+		if len(b) > 0 && c.state == stateTurnedAway {
+			l.answerTurnedAway(c)
+		}
 		return
 	}
-	switch b = b[n:]; {
+	switch {
 	case len(b) == 0:
 	case c.flags&flagTLS != 0:
 		l.readSecure(c, b)
@@ -98,6 +102,9 @@ func (l *loop) admitForwarded(c *conn, r *wsproto.Request) bool {
 		return true
 	}
 	if !l.clientIs(c, a) {
+		if c.state == stateTurnedAway {
+			l.answerTurnedAway(c)
+		}
 		return false
 	}
 	c.flags |= flagTrusted // a later request may be another client's

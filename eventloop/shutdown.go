@@ -136,6 +136,8 @@ func (l *loop) endConnection(c *conn) {
 			}
 		}
 		l.closeWith(c, code, reason)
+	case stateTurnedAway:
+		l.answerTurnedAway(c)
 	case stateRequest:
 		if c.flags&flagBehind != 0 { // its response is under way
 			l.linger(c)

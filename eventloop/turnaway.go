@@ -1,0 +1,45 @@
+package eventloop
+
+// A turnAway is why a connection was refused before its first request.
+type turnAway uint32
+
+const (
+	awayFull         turnAway = iota // Config.MaxConnections
+	awayDraining                     // the server ends
+	awayTooMany                      // new connections in all
+	awayAddressFull                  // connections of the address
+	awayAddressFresh                 // new connections of the address
+)
+
+// answerTo returns the answer to a connection that was turned away.
+func (l *loop) answerTo(why turnAway) (*refusal, string) {
+	switch why {
+	case awayFull:
+		return status503, "too many connections"
+	case awayTooMany:
+		return status503Rate, "too many new connections"
+	case awayAddressFull:
+		return status429, "too many connections of this address"
+	case awayAddressFresh:
+		return status429, "too many new connections of this address"
+	default:
+		return l.engine.goingAway(), "the server is going away"
+	}
+}
+
+// turnAway refuses a connection that can be answered. Its answer waits for the first byte of a request, at most Config.CloseTimeout:
+// a response that comes before its request belongs to none, and net/http, among others, throws it away.
+func (l *loop) turnAway(c *conn, why turnAway) {
+	f, _ := l.answerTo(why)
+	l.rejected[f.reason]++
+	c.state, c.opened = stateTurnedAway, uint32(why)
+	l.wheel.schedule(c, l.now+l.engine.closing)
+}
+
+// answerTurnedAway sends the answer to a connection that was turned away, and ends it.
+func (l *loop) answerTurnedAway(c *conn) {
+	f, why := l.answerTo(turnAway(c.opened))
+	c.state = stateRequest
+	head, body := f.response(why)
+	l.respond(c, false, head, body)
+}
