@@ -5,6 +5,9 @@
 # Static binaries, the same with and without a C compiler on the machine.
 export CGO_ENABLED := 0
 
+# A command with the arguments of go test.
+GOTEST ?= go test
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 build: ## bin/tickcast and bin/tickload
@@ -21,8 +24,8 @@ echo: build ## a WebSocket echo server on any path of ECHO_LISTEN but /stream, f
 
 test: ## all tests, the JavaScript ones where node is installed
 	go vet ./...
-	go test -shuffle=on ./...
-	cd wsproto/compare && go vet ./... && go test -shuffle=on ./...
+	$(GOTEST) -shuffle=on ./...
+	cd wsproto/compare && go vet ./... && $(GOTEST) -shuffle=on ./...
 	@if command -v node >/dev/null; then node --test cmd/tickcast/web/*.test.mjs; \
 	else echo "node is not installed: the JavaScript tests are skipped"; fi
 	@if [ -d client/js/node_modules ]; then $(MAKE) js-test; \
@@ -35,16 +38,16 @@ js-test: build ## the JavaScript client against bin/tickcast; needs Node.js and 
 	cd client/js && TEST_SERVER=$(CURDIR)/bin/tickcast npm test
 
 test-tls: ## the tests of eventloop, of the whole server and of the Go client over TLS, and those of eventloop by the records of crypto/tls
-	@TICKCAST_TEST_TLS=driven go test -shuffle=on ./eventloop & driven=$$!; \
-	TICKCAST_TEST_TLS=own go test -shuffle=on ./eventloop ./cmd/tickcast ./client; own=$$?; \
+	@TICKCAST_TEST_TLS=driven $(GOTEST) -shuffle=on ./eventloop & driven=$$!; \
+	TICKCAST_TEST_TLS=own $(GOTEST) -shuffle=on ./eventloop ./cmd/tickcast ./client; own=$$?; \
 	wait $$driven && exit $$own
 
 peers: ## the tests of the servers that make compare measures, those of nginx and Node.js where they are installed
-	cd loadtest/peers && go vet ./... && go test -shuffle=on ./...
+	cd loadtest/peers && go vet ./... && $(GOTEST) -shuffle=on ./...
 
 race: export CGO_ENABLED := 1
 race: ## all tests with the race detector (needs a C compiler)
-	go test -race -shuffle=on -timeout 20m ./...
+	$(GOTEST) -race -shuffle=on -timeout 20m ./...
 
 SEEDS ?= 10000
 FIRST ?= 1
