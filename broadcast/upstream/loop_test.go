@@ -121,18 +121,22 @@ func (l *testLoop) tell(slot uint32, m told) {
 	}
 }
 
-// await waits until done is true for a message to slot, and returns all messages to slot up to that one.
+// await waits until done is true for a message to slot, and returns all messages to slot up to that one. Its patience is with a slot
+// that is told nothing: thousands of messages may take a slow machine longer.
 func (l *testLoop) await(t *testing.T, slot uint32, what string, done func(told) bool) (list []told) {
 	t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	for {
+	begin := time.Now()
+	for seen := 0; ; { // others than the test take nothing out
 		l.mu.Lock()
 		got := l.got[slot]
-		for i, m := range got {
-			if done(m) {
-				list, l.got[slot] = got[:i+1], got[i+1:]
-				break
+		if len(got) > seen && time.Since(begin) < 4*patience {
+			timeout.Reset(patience)
+		}
+		for ; seen < len(got) && list == nil; seen++ {
+			if done(got[seen]) {
+				list, l.got[slot] = got[:seen+1], got[seen+1:]
 			}
 		}
 		l.mu.Unlock()
