@@ -29,6 +29,7 @@
 //	certificate.go  users of clients' certificates
 //	tokens.go      clients prove who they are; expiry
 //	revoke.go      users and tokens that are revoked
+//	turnaway.go    connections that are refused before their request
 //	limits.go      limits of connections, addresses and input
 //	proxied.go     clients behind a proxy
 //	crossorigin.go  web pages of other origins
