@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func openConfig() Config { return Config{Subscribe: []string{">"}, Node: "test"} }
 
 // patience is the longest wait for an event: far longer than it takes.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // epochOf returns the first half of the cursors of topics without a stream.
 func epochOf(h interface {

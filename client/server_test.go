@@ -23,7 +23,7 @@ import (
 )
 
 // patience is the longest wait of a test for an event.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // binaryDir is where the server is built, once.
 var binaryDir string

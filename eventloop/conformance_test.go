@@ -15,7 +15,7 @@ import (
 const (
 	echoPath   = "/echo"
 	maxMessage = 16 << 20         // bytes of the largest message that the server accepts
-	patience   = 30 * time.Second // bounds every wait; a working server stays far below it
+	patience   = 60 * time.Second // bounds every wait; a working server stays far below it
 )
 
 // A suite is a run of the conformance tests against one server, of which they know only the address. Frames, masks, UTF-8 and

@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds every wait of these tests. A working server stays far below it.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	broadcast.CheckOwners(true)

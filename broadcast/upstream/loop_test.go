@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 func openConfig() broadcast.Config { return broadcast.Config{Subscribe: []string{">"}, Node: "test"} }
 
 // patience bounds every wait for an event: far more than it takes, far less than a test run may.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // A testLoop is a shard with a goroutine as its loop. It keeps the messages to the clients.
 type testLoop struct {

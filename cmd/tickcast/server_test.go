@@ -26,7 +26,7 @@ import (
 )
 
 // patience is the longest wait of a test for an event.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // A running is the command under test, started with a configuration file.
 type running struct {
