@@ -59,6 +59,7 @@ type connState uint8
 
 const (
 	stateFree    connState = iota // the slot has no connection
+	stateHeld                     // beyond Limits.ConnectionsPerSecond: its input waits with gnet, see held.go
 	stateRequest                  // a request is expected
 	stateOpen                     // upgraded
 	stateClosing                  // our close frame is sent, the client's is expected

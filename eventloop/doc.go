@@ -30,6 +30,7 @@
 //	tokens.go      clients prove who they are; expiry
 //	revoke.go      users and tokens that are revoked
 //	limits.go      limits of connections, addresses and input
+//	held.go        connections that wait for their turn, beyond the limit of new ones
 //	proxied.go     clients behind a proxy
 //	crossorigin.go  web pages of other origins
 //	keepalive.go   deadlines: handshake, first message, ping, idle, heartbeat, closing

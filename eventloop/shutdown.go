@@ -136,6 +136,9 @@ func (l *loop) endConnection(c *conn) {
 			}
 		}
 		l.closeWith(c, code, reason)
+	case stateHeld:
+		c.state = stateRequest
+		l.refuseEarly(c, l.engine.goingAway(), "the server is going away")
 	case stateRequest:
 		if c.flags&flagBehind != 0 { // its response is under way
 			l.linger(c)
