@@ -137,6 +137,7 @@ ${figures}`,
     );
   }
   assert.ok(Math.max(...rates) <= RATE * 1.3, `${rates} connections a second`); // the count is read when the machine has time
-  // A client whose time comes while the server is away waits for up to eight seconds more.
-  assert.ok(last <= (WINDOW + 30) * 1000, `the last client is back after ${last} ms`);
+  // A client whose time comes while the server is away waits for up to eight seconds more, and for up to twenty where a busy machine
+  // keeps the server away for long.
+  assert.ok(last <= Math.max((WINDOW + 10) * 1000, up - from + 20_000), `the last client is back after ${last} ms`);
 });
