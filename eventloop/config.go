@@ -69,8 +69,9 @@ type Drain struct {
 // Limits bound the clients, each limit on its own; 0 = none.
 type Limits struct {
 	Addresses            admission.AddressLimits
-	ConnectionsPerSecond int // new ones of all addresses together
-	ConnectionsPerUser   int // of one user, unless the token has a limit of its own
+	ConnectionsPerSecond int           // new ones of all addresses together, in any second
+	ConnectionsWait      time.Duration // the longest wait of further ones for their turn
+	ConnectionsPerUser   int           // of one user, unless the token has a limit of its own
 	Inbound              admission.Inbound
 	MaxAge               time.Duration // of a WebSocket
 	AgeJitter            int           // percent of MaxAge by which a WebSocket may end sooner

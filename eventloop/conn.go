@@ -59,8 +59,9 @@ type connState uint8
 
 const (
 	stateFree       connState = iota // the slot has no connection
+	stateHeld                        // beyond Limits.ConnectionsPerSecond: its input waits with gnet, see held.go
+	stateTurnedAway                  // refused: the answer follows the first byte of a request, see turnaway.go
 	stateRequest                     // a request is expected
-	stateTurnedAway                  // refused: the answer follows the first byte of a request
 	stateOpen                        // upgraded
 	stateClosing                     // our close frame is sent, the client's is expected
 	stateLinger                      // our last byte is sent; input is thrown away

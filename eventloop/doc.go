@@ -31,6 +31,7 @@
 //	revoke.go      users and tokens that are revoked
 //	turnaway.go    connections that are refused before their request
 //	limits.go      limits of connections, addresses and input
+//	held.go        connections that wait for their turn, beyond the limit of new ones
 //	proxied.go     clients behind a proxy
 //	crossorigin.go  web pages of other origins
 //	keepalive.go   deadlines: handshake, first message, ping, idle, heartbeat, closing

@@ -130,3 +130,32 @@ func TestDrainIsPaced(t *testing.T) {
 		s.join()
 	}
 }
+
+// Clients come back when the connections have ended, within the window, but in half of it at least.
+func TestClientsComeBackBehindTheCloses(t *testing.T) {
+	for _, row := range []struct{ window, duration, elapsed, from, until time.Duration }{
+		{15 * time.Second, 5 * time.Second, 0, 5 * time.Second, 15 * time.Second},
+		{15 * time.Second, 5 * time.Second, 3 * time.Second, 2 * time.Second, 12 * time.Second},
+		{15 * time.Second, 0, 0, 0, 15 * time.Second},
+		{time.Minute, time.Hour, 0, 30 * time.Second, time.Minute},
+		{time.Minute, time.Hour, 2 * time.Minute, 0, 15 * time.Second},
+	} {
+		e := &Engine{drainTime: row.duration}
+		e.cfg.Drain = Drain{row.window, row.duration}
+		e.drainFrom = time.Now().Add(-row.elapsed)
+		for range 1000 {
+			after, before := e.comeBack()
+			passed := time.Since(e.drainFrom) - row.elapsed // while the test ran
+			if after < row.from-passed || before <= after || before > row.until {
+				t.Fatalf("%+v: from %v to %v", row, after, before)
+			}
+			seconds, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(e.goingAway().headers, "Retry-After: "), "\r\n"))
+			if at := time.Duration(seconds) * time.Second; err != nil || at < row.from-passed || at > row.until {
+				t.Fatalf("%+v: %d s, %v", row, seconds, err)
+			}
+		}
+	}
+	if after, before := new(Engine).comeBack(); after != 0 || before != 0 {
+		t.Errorf("without a window: %v, %v", after, before)
+	}
+}

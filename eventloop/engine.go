@@ -36,6 +36,7 @@ type Engine struct {
 	credentials    bool                 // and send cookies
 	addresses      *admission.Addresses // nil without a limit of addresses
 	accepts        *admission.Rate
+	maxHeld        int64 // connections that the limit of new ones admits within Limits.ConnectionsWait
 	users          *admission.Users
 	notice, grace  uint32 // of Config.Auth, in ticks
 	maxAge         uint32 // Limits.MaxAge in ticks
@@ -55,6 +56,7 @@ type Engine struct {
 	// Any goroutine.
 	connections atomic.Int64 // open ones, refused ones included
 	refused     atomic.Int64 // of these, the ones beyond maxConnections
+	held        atomic.Int64 // the entries of all loop.held
 	draining    atomic.Bool
 	full        atomic.Bool // there is no memory for more connections
 	accepting   acceptState

@@ -56,7 +56,7 @@ func (l *loop) openEvents(c *conn, r *wsproto.Request, f topicForm) {
 	}
 	l.tally.openedEvents++
 	l.counters.eventStreams.Add(1)
-	b = wire.AppendLine(b, "retry: "+strconv.FormatInt(retryAfter().Milliseconds(), 10))
+	b = wire.AppendLine(b, "retry: "+strconv.FormatInt(retryEvents().Milliseconds(), 10))
 	for _, event := range l.shard.Join(c.slot, wire.CodecEvents, 0) {
 		b = append(b, event...)
 	}
@@ -73,9 +73,9 @@ func (l *loop) openEvents(c *conn, r *wsproto.Request, f topicForm) {
 	l.shard.Subscribe(c.slot, f.topics, f.after, f.Get("rate"))
 }
 
-// retryAfter returns the time after which a browser opens a stream of events again that ended without a word. Chosen by us; not
+// retryEvents returns the time after which a browser opens a stream of events again that ended without a word. Chosen by us; not
 // the same for all, who may end at once.
-func retryAfter() time.Duration { return time.Second + rand.N(2*time.Second) }
+func retryEvents() time.Duration { return time.Second + rand.N(2*time.Second) }
 
 // discardInput reads input of a client of events, which has nothing to say.
 func (l *loop) discardInput(*conn, []byte) {}

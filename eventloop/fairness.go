@@ -26,23 +26,27 @@ func (r *round) end(begin time.Time) {
 	r.spent += r.last.Sub(begin)
 }
 
-// A slotQueue is a queue of slots.
-type slotQueue struct {
-	slots []uint32
-	first int // index into slots
+// A fifo is a queue of connections.
+type fifo[T any] struct {
+	list  []T
+	first int // index into list
 }
 
-func (q *slotQueue) len() int { return len(q.slots) - q.first }
+func (q *fifo[T]) len() int { return len(q.list) - q.first }
 
-func (q *slotQueue) push(slot uint32) { q.slots = append(q.slots, slot) }
+func (q *fifo[T]) push(e T) { q.list = append(q.list, e) }
 
-func (q *slotQueue) pop() (slot uint32) {
-	slot = q.slots[q.first]
-	if q.first++; q.first > len(q.slots)/2 { // each slot is moved once at most
-		q.slots = q.slots[:copy(q.slots, q.slots[q.first:])]
+func (q *fifo[T]) head() T { return q.list[q.first] }
+
+func (q *fifo[T]) pop() (e T) {
+	e = q.list[q.first]
+	if q.first++; q.first > len(q.list)/2 { // each entry is moved once at most
+		left := copy(q.list, q.list[q.first:])
+		clear(q.list[left:])
+		q.list = q.list[:left]
 		q.first = 0
 	}
-	return slot
+	return e
 }
 
 // receive handles input of c's client, or keeps it until its turn: a few bytes can ask for much work, and many clients may

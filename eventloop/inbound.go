@@ -16,6 +16,10 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 	}
 	defer l.recover(c)
 	defer l.enter().leave()
+	if c.state == stateHeld {
+		l.leaveUnread(c)
+		return gnet.None
+	}
 	b, err := gc.Next(-1) // all of it: one byte left behind would keep a buffer
 	if err != nil || len(b) == 0 {
 		return gnet.None

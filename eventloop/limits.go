@@ -58,21 +58,17 @@ func peerOf(gc gnet.Conn) (admission.Key, bool) {
 	return admission.KeyOf(a.AddrPort().Addr()), true
 }
 
-// admitPeer judges a new connection by the address of its peer, and the rate of all connections. A connection that is refused is
-// turned away, or closed if the action says so.
+// admitPeer judges a new connection by the address of its peer, and then the rate of all connections: those that the address refuses take
+// nothing of it. A connection that is refused is turned away, or closed if the action says so; one that has to wait is held.
 func (l *loop) admitPeer(c *conn) (admitted bool, action gnet.Action) {
-	e := l.engine
 	if !l.greetPeer(c) {
 		l.rejected[rejectProxy]++
 		return false, gnet.Close
 	}
-	if !e.accepts.Take(e.now64()) && l.exceeded(limitNewConnections) {
-		return false, l.refuseEarly(c, awayTooMany)
+	if admitted, action = l.admitAddress(c); !admitted { // a trusted proxy's own address is not the client's, and not known yet
+		return false, action
 	}
-	if c.flags&flagTrusted != 0 { // its own address is not the client's
-		return true, gnet.None
-	}
-	return l.admitAddress(c)
+	return l.admitNew(c)
 }
 
 // admitAddress judges a connection whose client's address has become known.
@@ -103,8 +99,7 @@ func (l *loop) admitAddress(c *conn) (admitted bool, action gnet.Action) {
 func (l *loop) refuseEarly(c *conn, why turnAway) gnet.Action {
 	e := l.engine
 	if e.refused.Load() >= e.reserve/2 || !l.canRespond(c) {
-		f, _ := l.answerTo(why)
-		l.rejected[f.reason]++
+		l.rejected[why.reason()]++
 		return gnet.Close
 	}
 	if c.flags&flagRefused == 0 {

@@ -46,9 +46,10 @@ type loop struct {
 	expiring  bool     // expired timers are left, and a task for them is scheduled
 	behind    []uint32 // slots of connections with flagBehind
 	lastSweep time.Time
-	waiting   slotQueue // connections with input that waits, in the order of their turns
-	asking    []asking  // tokens that wait for keys
-	fetches   uint32    // of keys, so far
+	waiting   fifo[uint32] // slots of connections with input that waits, in the order of their turns
+	held      fifo[held]   // connections that wait for their admission, and some that have ended meanwhile
+	asking    []asking     // tokens that wait for keys
+	fetches   uint32       // of keys, so far
 	round     round
 	inside    int                       // calls of gnet and tasks that are under way, one within the other
 	drained   time.Time                 // when the last slice of fan-out was over

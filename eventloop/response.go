@@ -64,7 +64,6 @@ var (
 	status503Memory   = &refusal{503, "Retry-After: 5\r\n", rejectMemory}
 	status429User     = &refusal{429, "Retry-After: 5\r\n", rejectUser}
 	status503Keys     = &refusal{503, "Retry-After: 1\r\n", rejectKeys}
-	status503Rate     = &refusal{503, "Retry-After: 5\r\n", rejectRate}
 	status503Draining = &refusal{503, "Retry-After: 1\r\n", rejectDraining}
 
 	formMethod     = &refusal{405, "Allow: GET, POST\r\n", rejectMethod}
@@ -74,6 +73,12 @@ var (
 	proxyRejection = &refusal{400, "", rejectProxy}
 	queryRejection = &refusal{400, "", rejectBadRequest}
 )
+
+// retryAfter returns the refusal with 503 of a client that may come back after a time, which is rounded up to seconds.
+func retryAfter(after time.Duration, reason rejectReason) *refusal {
+	seconds := int64((after + time.Second - 1) / time.Second)
+	return &refusal{503, "Retry-After: " + strconv.FormatInt(max(seconds, 1), 10) + "\r\n", reason}
+}
 
 // refuseError answers a request that broke a rule of HTTP or of the opening handshake.
 func (l *loop) refuseError(c *conn, err error) {

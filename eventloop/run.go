@@ -59,6 +59,7 @@ func New(cfg Config, hub *broadcast.Shards) (*Engine, error) {
 		ready: make(chan struct{}), empty: make(chan struct{}),
 		stopWithin: stopPatience,
 	}
+	e.maxHeld = e.accepts.Within(cfg.Limits.ConnectionsWait)
 	if v := cfg.Auth.Verifier; v != nil {
 		v.Notify(e.keysFetched)
 		e.cfg.Auth.Revoked = cmp.Or(cfg.Auth.Revoked, &v.Revoked)

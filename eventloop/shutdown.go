@@ -39,15 +39,23 @@ func (e *Engine) stop() {
 	_ = e.gnet.Stop(ctx)
 }
 
-// comeBack returns a time of its own for each client to come back, and the time until which it should, within
-// Config.Drain.Window.
+// comeBack returns a time of its own for each client to come back, and the time until which it should, both from now: within
+// Config.Drain.Window, and not before backFrom.
 func (e *Engine) comeBack() (after, before time.Duration) {
-	quarter := e.cfg.Drain.Window / 4
+	from, window := e.backFrom(), e.cfg.Drain.Window
+	until := max(window-time.Since(e.drainFrom), from+window/4)
+	quarter := (until - from) / 4
 	if quarter <= 0 {
 		return 0, 0
 	}
-	after = rand.N(3 * quarter)
+	after = from + rand.N(3*quarter)
 	return after, after + quarter
+}
+
+// backFrom returns the time from now on at which clients should come back: when the connections have ended, but half of the window is
+// left. Until then this server refuses them, and a client that is refused again and again comes ever more seldom.
+func (e *Engine) backFrom() time.Duration {
+	return max(min(e.drainTime, e.cfg.Drain.Window/2)-time.Since(e.drainFrom), 0)
 }
 
 // goingAway returns the refusal of a request because the server ends.
@@ -56,8 +64,7 @@ func (e *Engine) goingAway() *refusal {
 	if before == 0 {
 		return status503Draining
 	}
-	seconds := max(int64((after+1)*2/3/time.Second), 1) // clients wait for once to one and a half times this
-	return &refusal{503, "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n", rejectDraining}
+	return retryAfter(max(after*2/3, e.backFrom()), rejectDraining) // clients wait for once to one and a half times this
 }
 
 // endConnections tells every client that the server ends, and then ends the connections whose time has come, in slices.
@@ -138,6 +145,8 @@ func (l *loop) endConnection(c *conn) {
 		l.closeWith(c, code, reason)
 	case stateTurnedAway:
 		l.answerTurnedAway(c)
+	case stateHeld:
+		l.refuseHeld(c, awayDraining)
 	case stateRequest:
 		if c.flags&flagBehind != 0 { // its response is under way
 			l.linger(c)

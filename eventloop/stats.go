@@ -11,6 +11,7 @@ type Stats struct {
 	Connections    int64 // open ones, in any state
 	WebSockets     int64 // of these, upgraded
 	EventStreams   int64 // of these, with Server-Sent Events
+	Held           int64 // of these, the ones that wait for their turn since Limits.ConnectionsPerSecond is reached
 	Polls          int64 // of these, requests that wait for messages
 	MaxConnections int64
 	Loops          int
@@ -62,7 +63,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	loops := e.shownLoops()
 	st := Stats{
-		Connections: e.connections.Load(), MaxConnections: e.maxConnections, Loops: e.cfg.Loops,
+		Connections: e.connections.Load(), Held: e.held.Load(), MaxConnections: e.maxConnections, Loops: e.cfg.Loops,
 		Closed: make(map[uint16]uint64), ClosedEvents: make(map[uint16]uint64), Polled: make(map[string]uint64), Rejected: make(map[string]uint64),
 		Limited:       make(map[string]uint64),
 		TLSHandshakes: make(map[string]uint64), TLSUnderWay: e.handshakes.UnderWay(), TLSKept: e.KeptCiphers(),

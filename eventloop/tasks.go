@@ -41,6 +41,9 @@ func (l *loop) onTick() {
 	if !l.stalled && !l.expiring {
 		l.expireTimers()
 	}
+	if l.held.len() > 0 {
+		l.admitHeld(l.now - before)
+	}
 	if len(l.asking) > 0 {
 		l.judgeAsking()
 	}

@@ -11,13 +11,26 @@ const (
 	awayAddressFresh                 // new connections of the address
 )
 
+// reason returns the label of the metrics.
+func (why turnAway) reason() rejectReason {
+	switch why {
+	case awayFull:
+		return rejectMaxConnections
+	case awayDraining:
+		return rejectDraining
+	default:
+		return rejectRate
+	}
+}
+
 // answerTo returns the answer to a connection that was turned away.
 func (l *loop) answerTo(why turnAway) (*refusal, string) {
 	switch why {
 	case awayFull:
 		return status503, "too many connections"
 	case awayTooMany:
-		return status503Rate, "too many new connections"
+		e := l.engine
+		return retryAfter(e.accepts.Later(e.now64(), e.cfg.Limits.ConnectionsWait), rejectRate), "too many new connections"
 	case awayAddressFull:
 		return status429, "too many connections of this address"
 	case awayAddressFresh:
@@ -30,8 +43,7 @@ func (l *loop) answerTo(why turnAway) (*refusal, string) {
 // turnAway refuses a connection that can be answered. Its answer waits for the first byte of a request, at most Config.CloseTimeout:
 // a response that comes before its request belongs to none, and net/http, among others, throws it away.
 func (l *loop) turnAway(c *conn, why turnAway) {
-	f, _ := l.answerTo(why)
-	l.rejected[f.reason]++
+	l.rejected[why.reason()]++
 	c.state, c.opened = stateTurnedAway, uint32(why)
 	l.wheel.schedule(c, l.now+l.engine.closing)
 }

@@ -52,6 +52,7 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 		// Connections.
 		{gauge, "connections", float64(e.Connections), "Open connections in any state."},
 		{gauge, "connections_max", float64(e.MaxConnections), "Connections above which new ones are refused."},
+		{gauge, "connections_held", float64(e.Held), "Connections that wait for their turn since limits.connections_per_second is reached."},
 		{counter, "connections_accepted_total", float64(e.Accepted), "Connections accepted."},
 		{gauge, "websockets", float64(e.WebSockets), "Open WebSockets."},
 		{counter, "websockets_opened_total", float64(e.Opened), "WebSockets opened."},

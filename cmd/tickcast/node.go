@@ -178,6 +178,7 @@ func limits(c *config.Limits, conn *config.Connection) eventloop.Limits {
 			BanAfter: c.BanAfter, BanWindow: c.BanWindow, BanFor: c.BanDuration, Track: c.MaxTrackedAddresses,
 		},
 		ConnectionsPerSecond: c.ConnectionsPerSecond,
+		ConnectionsWait:      c.ConnectionsWait,
 		ConnectionsPerUser:   c.MaxConnectionsPerUser,
 		Inbound: admission.Inbound{
 			CommandsPerSecond: uint32(c.CommandsPerSecond), CommandsBurst: uint32(c.CommandsBurst),

@@ -1,7 +1,5 @@
 package admission
 
-import "sync/atomic"
-
 // Inbound bounds the input of one connection. A rate of 0 means no limit.
 type Inbound struct {
 	CommandsPerSecond, CommandsBurst uint32 // a burst after a pause
@@ -48,42 +46,4 @@ func fill(filled *uint32, n uint64, burst uint32) bool {
 	}
 	*filled = uint32(sum)
 	return true
-}
-
-// A Rate bounds events of the whole process. Any goroutine may use it. The zero value has no limit.
-type Rate struct {
-	every int64        // nanoseconds between two events; 0 = no limit
-	next  atomic.Int64 // end of the events so far at this pace
-}
-
-// NewRate returns a limit of perSecond events, which may come at once after a pause of a second; 0 = no limit.
-func NewRate(perSecond int) *Rate {
-	r := new(Rate)
-	if perSecond > 0 {
-		r.every = max(1e9/int64(perSecond), 1)
-	}
-	return r
-}
-
-// Take counts an event at a time in nanoseconds and reports whether it is within the limit.
-func (r *Rate) Take(now int64) bool {
-	if r.every == 0 {
-		return true
-	}
-	for {
-		next := r.next.Load()
-		after, ok := paced(next, now, r.every)
-		if !ok {
-			return false
-		}
-		if r.next.CompareAndSwap(next, after) {
-			return true
-		}
-	}
-}
-
-// paced returns the end of the events with one more. ok is false if the burst of one second is used up.
-func paced(next, now, every int64) (after int64, ok bool) {
-	after = max(next, now) + every
-	return after, after <= now+max(1e9, every)
 }

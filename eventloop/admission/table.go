@@ -8,7 +8,7 @@ import (
 // AddressLimits bound the connections of one address. Zero means no limit.
 type AddressLimits struct {
 	Connections int           // open ones
-	PerSecond   int           // new ones; as many may come at once after a pause of a second
+	PerSecond   int           // new ones in any second; see NewRate
 	BanAfter    int           // offences within BanWindow
 	BanWindow   time.Duration //
 	BanFor      time.Duration // how long a ban holds
@@ -48,7 +48,7 @@ type address struct {
 	offences    int32
 	since       int64 // the first of the offences
 	bannedUntil int64
-	next        int64 // see paced
+	recent      recent
 
 	before, after *address // in Addresses.idle, without a connection
 }
@@ -93,12 +93,8 @@ func (a *Addresses) judge(e *address, now int64) Verdict {
 	if l.Connections > 0 && int(e.connections) >= l.Connections {
 		return TooMany
 	}
-	if l.PerSecond > 0 {
-		after, ok := paced(e.next, now, max(1e9/int64(l.PerSecond), 1))
-		if !ok {
-			return TooFast
-		}
-		e.next = after
+	if l.PerSecond > 0 && !e.recent.take(now, l.PerSecond) {
+		return TooFast
 	}
 	return Admitted
 }

@@ -94,23 +94,6 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-func TestRate(t *testing.T) {
-	r := NewRate(10)
-	n := 0
-	for r.Take(5e9) {
-		n++
-	}
-	if n != 10 {
-		t.Errorf("%d at once", n)
-	}
-	if r.Take(5e9+99e6) || !r.Take(5e9+100e6) || r.Take(5e9+100e6) {
-		t.Error("not one in a tenth of a second")
-	}
-	if none := NewRate(0); !none.Take(0) {
-		t.Error("a limit without one")
-	}
-}
-
 const second = int64(time.Second)
 
 func TestAddressesLimitConnections(t *testing.T) {
@@ -137,14 +120,20 @@ func TestAddressesLimitConnections(t *testing.T) {
 
 func TestAddressesLimitNewConnections(t *testing.T) {
 	a := NewAddresses(AddressLimits{PerSecond: 2, Track: 10})
-	for i, want := range []Verdict{Admitted, Admitted, TooFast} {
-		if v, _ := a.Enter(1, 0); v != want {
-			t.Errorf("%d: %v, want %v", i, v, want)
+	for _, step := range []struct {
+		at   int64
+		want Verdict
+	}{{0, Admitted}, {0, Admitted}, {0, TooFast}, {second / 2, TooFast}, {second - 1, TooFast}, {second * 11 / 10, Admitted}} {
+		v, counted := a.Enter(1, step.at)
+		if v != step.want {
+			t.Errorf("at %d: %v, want %v", step.at, v, step.want)
 		}
-		a.Leave(1)
+		if counted {
+			a.Leave(1)
+		}
 	}
-	if v, _ := a.Enter(1, second/2); v != Admitted {
-		t.Error("not after half a second")
+	if v, _ := a.Enter(2, second/2); v != Admitted {
+		t.Error("another address pays")
 	}
 }
 

@@ -243,7 +243,7 @@ export class Connection {
 
   /** The network or the page has changed: retries now, or asks whether the line still lives. */
   #wake(): void {
-    if (!this.#probe() && this.status.retryAt && !this.#bound) this.#dial();
+    if (!this.#probe() && !this.#bound && this.status.retryAt) this.#dial();
   }
 
   setStatus(change: Partial<Status>): void {

@@ -249,7 +249,7 @@ export class Subscriptions {
   state(topic: string): TopicState {
     const all = (this.#wanted.has(topic) ? [topic] : this.#over(topic)).map((key) => this.#wanted.get(key)!.is);
     if (all.includes("live")) return [...this.#silent].some((pattern) => covers(pattern, topic)) ? "stale" : "live";
-    return !all.length ? "none" : all.every((is) => is === "refused") ? "refused" : "waiting";
+    return !all[0] ? "none" : all.every((is) => is === "refused") ? "refused" : "waiting";
   }
 
   /** Tells the states that have changed. */

@@ -112,7 +112,7 @@ export class Tickcast {
     if (!response.ok) throw new TickcastError(response.status, await response.text());
     const messages: any[] = await response.json();
     for (const { t, code, msg } of messages[0]?.errors ?? []) this.#emit("error", new TickcastError(code, msg, t));
-    return messages.filter(({ t }) => t);
+    return messages.filter((message) => message.t);
   }
 
   /** Sends any other command, such as {op: "list"}, once there is a connection. Resolves to the whole answer. */

@@ -103,10 +103,12 @@ export function fetched(url: string, poll: boolean, query: () => Record<string, 
 
 /** A request. A form needs no preflight at another origin; a token does. */
 export function ask(url: string | URL, query: Record<string, string>, token?: string, signal?: AbortSignal, accept = "*/*"): Promise<Response> {
+  const target = new URL(url);
   const form = new URLSearchParams(query);
-  const get = (form + "").length < 4_000;
-  return fetch(get ? url + "?" + form : url, {
-    ...(!get && { method: "POST", body: form }),
+  const long = (form + "").length >= 4_000;
+  if (!long) target.search += (target.search && "&") + form;
+  return fetch(target, {
+    ...(long && { method: "POST", body: form }),
     headers: { Accept: accept, ...(token && { Authorization: "Bearer " + token }) },
     signal,
   });

@@ -47,6 +47,19 @@ describe("fallback", () => {
       await assert.rejects(c.publish("px.A", 1), { code: 108 });
     });
 
+    test(transport + ": the stream's address may have a query", async () => {
+      const proxy = await startProxy(server.stream);
+      proxy.refuse = refuse;
+      const c = client(proxy.url + "?shop=1&lang=de");
+      c.subscribe("px.Q", () => {});
+      await live(c, "px.Q");
+      const many = Array.from({ length: 500 }, (_, i) => "px.Q." + i); // as a form by POST
+      c.subscribe(many, () => {});
+      await live(c, "px.Q", ...many);
+      assert.equal(c.status.transport, transport);
+      assert.deepEqual(c.heard.error, []);
+    });
+
     test(transport + ": nothing is lost or doubled over cuts, nor on the way back", async () => {
       const proxy = await startProxy(server.stream);
       proxy.refuse = refuse;

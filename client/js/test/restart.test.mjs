@@ -137,6 +137,7 @@ ${figures}`,
     );
   }
   assert.ok(Math.max(...rates) <= RATE * 1.3, `${rates} connections a second`); // the count is read when the machine has time
-  // A client whose time comes while the server is away waits for up to eight seconds more.
-  assert.ok(last <= (WINDOW + 30) * 1000, `the last client is back after ${last} ms`);
+  // A client whose time comes while the server is away waits for up to eight seconds more. The bound of a measurement is tighter: the
+  // machine is its own.
+  assert.ok(last <= (WINDOW + (process.env.TEST_RESTART ? 10 : 30)) * 1000, `the last client is back after ${last} ms`);
 });

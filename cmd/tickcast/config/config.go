@@ -112,6 +112,7 @@ type Limits struct {
 	MaxConnectionsPerAddress       int           `toml:"max_connections_per_address"`           // 0 = no limit
 	MaxConnectionsPerUser          int           `toml:"max_connections_per_user"`              // 0 = no limit
 	ConnectionsPerSecond           int           `toml:"connections_per_second"`                // 0 = no limit
+	ConnectionsWait                time.Duration `toml:"connections_wait" default:"5s"`         // 0 = they are refused at once
 	ConnectionsPerSecondPerAddress int           `toml:"connections_per_second_per_address"`    // 0 = no limit
 	CommandsPerSecond              int           `toml:"commands_per_second" default:"100"`     // 0 = no limit
 	CommandsBurst                  int           `toml:"commands_burst" default:"1000"`         //

@@ -14,6 +14,7 @@ func (v *validation) admission(c *Limits) {
 	between(v, "limits.max_connections_per_address", c.MaxConnectionsPerAddress, 0, most)
 	between(v, "limits.max_connections_per_user", c.MaxConnectionsPerUser, 0, most)
 	between(v, "limits.connections_per_second", c.ConnectionsPerSecond, 0, most)
+	between(v, "limits.connections_wait", c.ConnectionsWait, 0, 30*time.Second) // clients give up
 	between(v, "limits.connections_per_second_per_address", c.ConnectionsPerSecondPerAddress, 0, most)
 	between(v, "limits.commands_per_second", c.CommandsPerSecond, 0, admission.MaxBurst)
 	between(v, "limits.commands_burst", c.CommandsBurst, 1, admission.MaxBurst)

@@ -131,6 +131,7 @@ func TestValidate(t *testing.T) {
 		{"connection.poll_linger", func(c *Config) { c.Connection.PollLinger = time.Millisecond }},
 		{"limits.max_polled_topics", func(c *Config) { c.Limits.MaxPolledTopics = 0 }},
 		{"limits.max_polled_topics_per_address", func(c *Config) { c.Limits.MaxPolledTopicsPerAddress = -1 }},
+		{"limits.connections_wait", func(c *Config) { c.Limits.ConnectionsWait = time.Minute }},
 		{"drain.window", func(c *Config) { c.Drain.Window = time.Hour }},
 		{"drain.duration", func(c *Config) { c.Drain.Duration = -1 }},
 		{"flow.queue_bytes", func(c *Config) { c.Flow.QueueBytes = 0 }},
