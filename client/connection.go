@@ -99,8 +99,8 @@ func (c *Client) formOf(d *dial) bool {
 
 // start makes a connection of a line.
 func (c *Client) start(ctx context.Context, o *opening) *connection {
-	k := &connection{client: c, opening: o, in: make(chan received), closing: make(chan struct{}), better: make(chan *opening), renewed: make(chan struct{}, 1),
-		beat: heartbeat, heard: time.Now(), size: sizeMin, again: stopped(), gather: stopped()}
+	k := &connection{client: c, opening: o, in: make(chan received), closing: make(chan struct{}), better: make(chan *opening),
+		renewed: make(chan struct{}, 1), beat: heartbeat, heard: time.Now(), size: sizeMin, again: stopped(), gather: stopped()}
 	k.out, _ = o.line.(sender)
 	k.watch = time.NewTimer(k.beat / 2)
 	k.ctx, k.cancel = context.WithCancel(context.WithoutCancel(ctx))

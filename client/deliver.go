@@ -71,12 +71,12 @@ func (s *subscriptions) acked(id int, a Ack) (wait time.Duration) {
 
 func (s *subscriptions) accepted(w *want, t AckTopic) {
 	cursor, err := parseCursor(t.Cursor)
+	w.settle() // the cursors behind this answer are not its own if it is apart
 	if !t.Recovered && s.isApart(w, cursor) {
 		s.apart, w.apart, w.state = true, true, wantDue
 		return
 	}
 	w.lossless = w.lossless || t.Mode == "all"
-	w.settle()
 	if t.Recovered {
 		s.recovered(w, cursor.epoch)
 	} else {
