@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"reflect"
 	"regexp"
 	"strings"
@@ -125,4 +126,20 @@ func naiveEvents(text string) (list []event) {
 		}
 	}
 	return list
+}
+
+// An answer to a poll, and the body of a refusal, are read up to a bound.
+func TestAnswersHaveABound(t *testing.T) {
+	if _, err := readAnswer(io.NopCloser(endlessReader{})); !errors.Is(err, errTooLong) {
+		t.Error(err)
+	}
+	e := refusedForm(&http.Response{StatusCode: http.StatusBadGateway, Body: io.NopCloser(endlessReader{})})
+	if e.code != http.StatusBadGateway || e.reason != "HTTP 502" {
+		t.Errorf("%+v", e)
+	}
+	body := `[{"op":"ack","errors":[{"t":"a..b","code":107,"msg":"topic has an empty token"}]}]`
+	e = refusedForm(&http.Response{StatusCode: http.StatusBadRequest, Body: io.NopCloser(strings.NewReader(body))})
+	if e.reason != "a..b: topic has an empty token" {
+		t.Errorf("%+v", e)
+	}
 }
