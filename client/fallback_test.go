@@ -355,6 +355,7 @@ func dialSmall(ctx context.Context, network, address string) (net.Conn, error) {
 // A client that is slow gets all messages of a topic of mode all, over the server's end of its stream; a poll has no stream that could
 // fall behind.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "[flow]\nqueue_bytes = \"256KiB\"\n[[topic]]\nmatch = \"ord.>\"\nmode = \"all\"\nhistory = 10000\n")
 	nc := s.connect()
 	keeper := startClient(t, s.stream, client.Options{})

@@ -217,7 +217,7 @@ func TestTokens(t *testing.T) {
 	if err := os.WriteFile(key, pair.Public, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t, fmt.Sprintf("[auth]\nkeys = [%q]\nnotice = \"8s\"\ngrace = \"8s\"\nleeway = \"0s\"\n", key))
+	s := startServer(t, fmt.Sprintf("[auth]\nkeys = [%q]\nnotice = \"8s\"\ngrace = \"4s\"\nleeway = \"0s\"\n", key))
 	token := func(life time.Duration, topics ...string) string {
 		return pair.Sign(t, "", map[string]any{"sub": "ann", "exp": time.Now().Add(life).Unix(), "subscribe": topics})
 	}
