@@ -17,10 +17,16 @@ import (
 // may subscribe and unsubscribe, and must not wait for the client, since Publish and the like wait for Run. While they take long, no
 // message is read, and the server replaces messages of topics of mode "last" by newer ones.
 type Options struct {
+	// Transports are tried in this order; by default all: WebSocket, Server-Sent Events, long polling.
+	Transports []Transport
+	// UpgradeInterval is the time between two attempts to come back from a fallback to WebSocket, and up to twice as long; by default
+	// a minute.
+	UpgradeInterval time.Duration
 	// Token returns the token for a connection, empty for none. It is called before each attempt and again when the server says that
-	// the token expires, then by another goroutine.
+	// the token expires, then by another goroutine, as for an attempt to come back to WebSocket.
 	Token func(ctx context.Context) (string, error)
-	// HTTPClient opens connections; http.DefaultClient if it is nil.
+	// HTTPClient opens connections and sends requests; http.DefaultClient if it is nil. Its Timeout does not count for streams and
+	// polls.
 	HTTPClient *http.Client
 	// Header is sent with each request.
 	Header http.Header
@@ -54,11 +60,13 @@ const (
 
 // A Status describes the connection.
 type Status struct {
-	State   State
-	Stale   []string  // topics and patterns whose silence means nothing
-	RetryAt time.Time // of the next attempt; zero without one
-	Code    int       // why the last connection ended: a close code, an HTTP status, or 0 for neither
-	Reason  string
+	State State
+	// Transport of the connection, or of the attempt under way; empty while offline.
+	Transport Transport
+	Stale     []string  // topics and patterns whose silence means nothing
+	RetryAt   time.Time // of the next attempt; zero without one
+	Code      int       // why the last connection ended: a close code, an HTTP status, or 0 for neither
+	Reason    string
 }
 
 // A TopicState is the state of a topic or pattern.
@@ -79,6 +87,7 @@ type Client struct {
 	options Options
 	wake    chan struct{} // for the goroutine of Run
 	hurry   chan struct{} // ends a wait for the next attempt
+	choice  choice        // owned by the goroutine of Run
 
 	mu       sync.Mutex
 	running  bool
@@ -105,7 +114,11 @@ func New(address string, o Options) (*Client, error) {
 	default:
 		return nil, fmt.Errorf("client: %q is no address of a stream: want ws, wss, http or https", address)
 	}
-	c := &Client{url: *u, options: o, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), pendings: make(pendings),
+	list, err := transportsOf(o.Transports)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{url: *u, options: o, choice: choice{list: list}, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), pendings: make(pendings),
 		status: Status{State: StateOffline}}
 	c.queue.options = &c.options
 	c.subs = newSubscriptions(&c.queue)
@@ -167,7 +180,8 @@ func (s *Subscription) Unsubscribe() {
 	c.poke()
 }
 
-// Publish publishes a value, which becomes JSON. It returns once the server has accepted the message.
+// Publish publishes a value, which becomes JSON. It returns once the server has accepted the message. On a transport without commands
+// it fails like List and Time with an *Error of code 108.
 func (c *Client) Publish(ctx context.Context, topic string, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -217,10 +231,7 @@ func (c *Client) Cursor(topic string) string {
 
 // Connect ends the wait for the next attempt, for applications that know more: that the network is back, for example.
 func (c *Client) Connect() {
-	select {
-	case c.hurry <- struct{}{}:
-	default:
-	}
+	signal(c.hurry)
 }
 
 // Run keeps the client connected until ctx ends or the server refuses it for good, and returns the reason: ctx's error, an *Error, or
@@ -253,33 +264,33 @@ func (c *Client) Run(ctx context.Context) error {
 
 // run opens one connection after another.
 func (c *Client) run(ctx context.Context) error {
+	var better *opening
 	attempt := 0 // failed or short-lived connections in a row
 	for {
-		if err := c.untilAsked(ctx); err != nil {
-			return err
+		if better == nil {
+			if err := c.untilAsked(ctx); err != nil {
+				return err
+			}
 		}
-		e := c.once(ctx)
+		e := c.once(ctx, better)
+		better = e.better
 		if e.stable {
 			attempt = 0
 		}
 		switch {
 		case e.err != nil:
 			return e.err
+		case e.again, c.choice.next(&e):
+			continue
 		case isFinal(e.code):
 			return &Error{Code: e.code, Message: cmp.Or(e.reason, "refused")}
-		case e.code == codeIdle && c.isIdle():
-			c.locked(func() {
-				c.asked = false
-				c.setStatus(Status{State: StateOffline, Code: e.code, Reason: e.reason})
-			})
+		case e.idle, e.code == codeIdle && c.isIdle():
+			c.idle(&e)
 			continue
 		}
-		wait, named := e.wait, e.named
-		if !named {
-			wait, named = leaving(e.code)
-		}
-		if !named {
-			wait = backoff(attempt)
+		c.choice.waited(e.opened)
+		wait, counts := waitAfter(&e, attempt)
+		if counts {
 			attempt++
 		}
 		c.locked(func() {
@@ -291,24 +302,59 @@ func (c *Client) run(ctx context.Context) error {
 	}
 }
 
+// waitAfter returns the wait after an ending, and whether the next one should be longer.
+func waitAfter(e *ending, attempt int) (wait time.Duration, counts bool) {
+	if e.named {
+		return e.wait, false
+	}
+	if wait, named := leaving(e.code); named {
+		return wait, false
+	}
+	return backoff(attempt), true
+}
+
+// idle goes offline until a subscription or command comes.
+func (c *Client) idle(e *ending) {
+	c.locked(func() {
+		c.asked = c.subs.hasAny()
+		c.setStatus(Status{State: StateOffline, Code: e.code, Reason: e.reason})
+	})
+}
+
 // isIdle reports whether nothing is subscribed or waits to be sent. A server that is slow may call a client idle that is not.
 func (c *Client) isIdle() (idle bool) {
 	c.locked(func() { idle = !c.subs.hasAny() && len(c.pendings) == 0 })
 	return idle
 }
 
-// once opens a connection, and serves it to its end.
-func (c *Client) once(ctx context.Context) ending {
-	c.locked(func() { c.setStatus(Status{State: StateConnecting}) })
+// once serves a connection to its end: that of an open line, if there is one, or another one.
+func (c *Client) once(ctx context.Context, o *opening) ending {
+	name := c.choice.name()
+	if o != nil {
+		name = o.name
+	}
+	c.locked(func() { c.setStatus(Status{State: StateConnecting, Transport: name}) })
 	if err := c.tellAll(); err != nil {
+		if o != nil {
+			o.line.close(false)
+		}
 		return ending{err: err}
 	}
-	k, e := c.open(ctx)
-	switch {
-	case k != nil:
-		return k.run(ctx)
-	case ctx.Err() != nil:
-		return ending{err: ctx.Err()}
+	if o == nil {
+		var e ending
+		if o, e = c.open(ctx, name); o == nil {
+			c.dropped()
+			return e.or(ctx.Err())
+		}
+	}
+	c.choice.opened(o.name)
+	return c.start(ctx, o).run(ctx)
+}
+
+// or returns an ending that ends Run, if there is an error.
+func (e ending) or(err error) ending {
+	if err != nil {
+		return ending{err: err}
 	}
 	return e
 }
@@ -366,7 +412,12 @@ func (c *Client) tellAll() error {
 func (c *Client) due(k *connection) (list [][]byte, changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !k.live.IsZero() {
+	switch {
+	case k.live.IsZero():
+	case k.out == nil:
+		c.pendings.refuseAll()
+		k.gatherChanges()
+	default:
 		list = c.pendings.unsent()
 		if c.dirty {
 			list = append(list, c.subs.commands(k.size, c.nextID)...)
@@ -440,9 +491,12 @@ func (c *Client) locked(f func()) {
 }
 
 // poke wakes the goroutine of Run.
-func (c *Client) poke() {
+func (c *Client) poke() { signal(c.wake) }
+
+// signal signals to a channel with room for one signal.
+func signal(to chan<- struct{}) {
 	select {
-	case c.wake <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }

@@ -329,8 +329,14 @@ func TestRestartOnCoreNATS(t *testing.T) {
 	}
 }
 
-// Behind JetStream 300 topics come back after a restart, and resume without loss.
+// Behind JetStream 300 topics come back after a restart, and resume without loss, by each transport.
 func TestRestartBehindJetStream(t *testing.T) {
+	for _, transport := range allTransports {
+		t.Run(string(transport), func(t *testing.T) { restartBehindJetStream(t, transport) })
+	}
+}
+
+func restartBehindJetStream(t *testing.T, transport client.Transport) {
 	s := startServer(t, `
 [nats]
 jetstream = true
@@ -358,7 +364,7 @@ history = 100
 			})
 		}
 	}
-	c := startClient(t, s.stream, client.Options{})
+	c := startClient(t, s.stream, only(t, transport))
 	c.subscribe(topics...)
 	c.live(topics...)
 	store("0")

@@ -72,6 +72,16 @@ func (p pendings) refused(id int, err error) {
 	}
 }
 
+// codeUnavailable is the error code of what the server, or the transport, cannot do.
+const codeUnavailable = 108
+
+// refuseAll fails all commands: there is no way to send them.
+func (p pendings) refuseAll() {
+	for id := range p {
+		p.refused(id, &Error{Code: codeUnavailable, Message: "no WebSocket"})
+	}
+}
+
 // disconnected fails the commands that were sent: they are never sent twice.
 func (p pendings) disconnected() {
 	for id, one := range p {

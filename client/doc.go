@@ -1,5 +1,6 @@
-// Package client is the Go client of Tickcast: topics over a WebSocket that comes back by itself, resumes where it was, and tells
-// every loss. Its behaviour is that of docs/client.md.
+// Package client is the Go client of Tickcast: topics over a connection that comes back by itself, resumes where it was, and tells
+// every loss. The connection is a WebSocket; where a proxy blocks it, the client falls back to Server-Sent Events and then to long
+// polling, and comes back to WebSocket later. Its behaviour is that of docs/client.md.
 //
 //	c, err := client.New("wss://ticks.example.com/stream", client.Options{
 //		OnLost: func(l client.Lost) { log.Printf("%s after %s: %s", l.Topic, l.From, l.Why) },
@@ -22,9 +23,17 @@
 //	wire.go           messages, answers, commands, cursors
 //	queue.go          what the application has to be told
 //	subscriptions.go  topics and patterns, their handlers and states, and the commands that ask for them
+//	places.go         how far subscriptions have come together, and the request that resumes them
 //	deliver.go        where messages and answers go; losses
 //	commands.go       commands that wait for an answer
-//	connection.go     a WebSocket from its opening to its end
+//	transport.go      a line: what every transport is
+//	request.go        requests that name all subscriptions, and refusals
+//	websocket.go      the line by WebSocket
+//	eventstream.go    the reader of text/event-stream
+//	events.go         the line by Server-Sent Events
+//	poll.go           the line by long polling
+//	choice.go         the transport of the next attempt
+//	connection.go     a line from its opening to its end
 //	received.go       the messages of the server
 //	client.go         Client: Run, and the methods for applications
 //	latest.go         the newest messages by one request
@@ -32,7 +41,9 @@
 // # Rules
 //
 //   - The goroutine of Run reads, writes, and calls the handlers and the functions of Options, in the order of the messages and
-//     without the lock. A second goroutine reads the WebSocket, and has one message at most in hand.
+//     without the lock. A second goroutine reads the line, and has one message at most in hand, or one answer to a poll.
+//   - What is done with a message does not depend on the transport: a line differs in whether it takes commands, and in who names the
+//     places behind messages.
 //   - All state of a client is guarded by one mutex, which nobody holds while waiting.
 //   - A command is never sent twice.
 //
@@ -43,6 +54,12 @@
 //
 // A handler that is slow slows the reading down, without a queue in between. The server sees that, and replaces messages of mode
 // "last" by newer ones; a queue here would only make them old.
+//
+// A fallback has one cursor for all topics of an epoch. It is the lowest place of theirs, and what comes once more is left out: a
+// higher one could pass over messages that a topic has missed, and nobody would be told. The places come from the server where it
+// names them, since it alone knows what its writes hold.
+//
+// The reader of event streams is our own: it has to say when a comment comes, since that is a sign of life, and to bound an event.
 //
 // The package imports nothing of this module, so that programs that use it contain no server.
 package client

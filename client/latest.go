@@ -19,31 +19,18 @@ func (c *Client) Latest(ctx context.Context, topics ...string) ([]Message, error
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	u := c.url
-	u.Scheme = "http" + strings.TrimPrefix(u.Scheme, "ws")
-	address := u.ResolveReference(&url.URL{Path: "latest"})
+	d, err := c.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("client: token: %w", err)
+	}
+	address := httpOf(d.url).ResolveReference(&url.URL{Path: "latest"})
 	r, err := http.NewRequestWithContext(ctx, "POST", address.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	if c.options.Header != nil {
-		r.Header = c.options.Header.Clone()
-	}
+	r.Header = d.header
 	r.Header.Set("Content-Type", "application/json")
-	if c.options.Token != nil {
-		token, err := c.options.Token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("client: token: %w", err)
-		}
-		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
-		}
-	}
-	hc := c.options.HTTPClient
-	if hc == nil {
-		hc = http.DefaultClient
-	}
-	resp, err := hc.Do(r)
+	resp, err := d.http.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}

@@ -55,6 +55,7 @@ func TestSilence(t *testing.T) {
 
 // A handler that takes longer than the heartbeats ends no connection: messages may wait behind it.
 func TestSlowHandler(t *testing.T) {
+	t.Parallel()
 	s := startServer(t, "[connection]\nheartbeat = \"2s\"\n")
 	nc := s.connect()
 	c := startClient(t, s.stream, client.Options{}) // which gives up after five seconds without a word
@@ -118,21 +119,25 @@ func TestStale(t *testing.T) {
 	})
 }
 
-// A server that ends says when to come back, and its clients obey.
+// A server that ends says when to come back, and its clients obey, by each transport.
 func TestDrain(t *testing.T) {
-	s := startServer(t, "[drain]\nwindow = \"10s\"\nduration = \"100ms\"\n")
-	c := startClient(t, s.stream, client.Options{})
-	c.subscribe("px.A")
-	c.live("px.A")
-	s.end(syscall.SIGTERM)
-	st := c.offline()
-	if wait := time.Until(st.RetryAt); st.Code != 1012 || wait > 10*time.Second {
-		t.Errorf("%+v, which is in %v", st, wait)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !slices.ContainsFunc(c.notice, func(s string) bool { return strings.Contains(s, `"drain"`) }) {
-		t.Errorf("%q", c.notice)
+	for transport, code := range map[client.Transport]int{client.TransportWebSocket: 1012, client.TransportEvents: 1012, client.TransportPoll: 503} {
+		t.Run(string(transport), func(t *testing.T) {
+			s := startServer(t, "[drain]\nwindow = \"10s\"\nduration = \"100ms\"\n")
+			c := startClient(t, s.stream, only(t, transport))
+			c.subscribe("px.A")
+			c.live("px.A")
+			s.end(syscall.SIGTERM)
+			st := c.offline()
+			if wait := time.Until(st.RetryAt); st.Code != code || wait > 10*time.Second {
+				t.Errorf("%+v, which is in %v", st, wait)
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if transport != client.TransportPoll && !slices.ContainsFunc(c.notice, func(s string) bool { return strings.Contains(s, `"drain"`) }) {
+				t.Errorf("%q", c.notice)
+			}
+		})
 	}
 }
 
@@ -206,32 +211,56 @@ func TestClientsOfAKilledServerSpread(t *testing.T) {
 
 // A client shows a token when it connects, and another before it expires; one that the server refuses ends it.
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	pair := authtest.NewPair(t, "EdDSA")
 	key := filepath.Join(t.TempDir(), "public.pem")
 	if err := os.WriteFile(key, pair.Public, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t, fmt.Sprintf("[auth]\nkeys = [%q]\nnotice = \"8s\"\ngrace = \"8s\"\nleeway = \"0s\"\n", key))
+	s := startServer(t, fmt.Sprintf("[auth]\nkeys = [%q]\nnotice = \"8s\"\ngrace = \"4s\"\nleeway = \"0s\"\n", key))
 	token := func(life time.Duration, topics ...string) string {
 		return pair.Sign(t, "", map[string]any{"sub": "ann", "exp": time.Now().Add(life).Unix(), "subscribe": topics})
 	}
+	for _, transport := range allTransports {
+		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
+			tokensBy(t, s, transport, token)
+		})
+	}
+}
+
+// tokensBy tests the tokens of one transport. Where no command can be sent, a new token is another request, for which it is asked for
+// once more; a poll is not told that its token expires, and is refused.
+func tokensBy(t *testing.T, s *server, transport client.Transport, token func(life time.Duration, topics ...string) string) {
 	var asked atomic.Int32
-	c := startClient(t, s.stream, client.Options{Token: func(context.Context) (string, error) {
+	life := 12 * time.Second
+	renewed := token(time.Hour, "sec.>")
+	o := only(t, transport)
+	o.Token = func(context.Context) (string, error) {
 		if asked.Add(1) == 1 {
-			return token(12*time.Second, "sec.>", "old.>"), nil
+			return token(life, "sec.>", "old.>"), nil
 		}
-		return token(time.Hour, "sec.>"), nil
-	}})
+		return renewed, nil
+	}
+	connections, tokens := 1, int32(2)
+	switch transport {
+	case client.TransportEvents:
+		connections, tokens = 2, 3
+	case client.TransportPoll: // which the server ends when the time of grace is over
+		connections, life = 2, 4*time.Second
+	}
+	c := startClient(t, s.stream, o)
 	c.subscribe("sec.a", "old.a")
 	eventually(t, "the new token does not cover old.a", func() bool { return c.State("old.a") == client.TopicRefused })
 	eventually(t, "it was live before", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return slices.Contains(c.topics, "old.a live") })
 	if errs := c.errs(1); len(errs) != 1 || errs[0].Code != 103 || errs[0].Topic != "old.a" {
 		t.Errorf("%v", errs)
 	}
-	if c.State("sec.a") != client.TopicLive || c.times(client.StateConnecting) != 1 || asked.Load() != 2 {
-		t.Errorf("%s, %+v, %d tokens", c.State("sec.a"), c.status, asked.Load())
+	if c.live("sec.a"); c.times(client.StateConnecting) != connections || asked.Load() != tokens {
+		t.Errorf("%+v, %d tokens", c.status, asked.Load())
 	}
-	refused := startClient(t, s.stream, client.Options{Token: func(context.Context) (string, error) { return "nonsense", nil }})
+	o.Token = func(context.Context) (string, error) { return "nonsense", nil }
+	refused := startClient(t, s.stream, o)
 	refused.subscribe("sec.a")
 	<-refused.ended
 	if e := asError(t, refused.stop()); e.Code != 401 {

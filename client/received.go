@@ -6,27 +6,29 @@ import (
 )
 
 // received carries out a message of the server. The client is locked.
-func (k *connection) received(in *input, b []byte) error {
+func (k *connection) received(in *input, b []byte) (e *ending, err error) {
 	c := k.client
 	switch in.Op {
 	case "":
 		c.subs.deliver(in.message(), in.P != nil)
-		return nil
+		return nil, nil
 	case "hb":
-		return nil
+		return nil, nil
 	case "ack":
-		return k.acked(in)
+		return nil, k.acked(in)
 	case "err":
 		k.refused(in)
-		return nil
+		return nil, nil
 	case "lag":
 		c.queue.lag(in.Lag)
-		return nil
+		return nil, nil
+	case "close": // of a transport without close codes
+		return &ending{code: in.Code, reason: in.Reason}, nil
 	case "hello":
 		k.hello(in)
 	case "stale", "fresh":
 		if err := c.setSilent(in); err != nil {
-			return err
+			return nil, err
 		}
 	case "gap":
 		c.subs.gap(in.T, in.Why)
@@ -37,21 +39,29 @@ func (k *connection) received(in *input, b []byte) error {
 		k.refresh()
 	}
 	c.queue.notice(slices.Clone(b))
-	return nil
+	return nil, nil
 }
 
 func milliseconds(n float64) time.Duration {
 	return time.Duration(min(n, float64(waitMax.Milliseconds())) * float64(time.Millisecond))
 }
 
-// hello says that the server takes commands.
+// hello takes what the server says of itself. Behind it, it takes commands.
 func (k *connection) hello(in *input) {
 	if in.Heartbeat > 0 {
 		k.beat = time.Duration(in.Heartbeat) * time.Millisecond
 	}
-	k.size, k.live = max(in.Limits.MessageBytes, sizeMin), time.Now()
+	k.size = max(in.Limits.MessageBytes, sizeMin)
 	k.watch.Reset(k.beat / 2)
-	k.client.setStatus(Status{State: StateLive})
+	if k.out != nil {
+		k.begin()
+	}
+}
+
+// begin says that the server takes commands, or has answered the request that names the subscriptions. The client is locked.
+func (k *connection) begin() {
+	k.live = time.Now()
+	k.client.setStatus(Status{State: StateLive, Transport: k.name})
 }
 
 // setSilent takes what the server says of topics without messages. fresh ends what stale began in the same words: ">" is the server's

@@ -28,6 +28,12 @@ type want struct {
 	epoch string   // of the messages that come; empty if it is not known
 	// lossless says that every message matters: the mode is "all".
 	lossless bool
+	// reach is a sequence of the epoch of at: up to there, messages of other topics included, nothing of this subscription is missing.
+	reach uint64
+	// again is the sequence up to which the server may send messages once more, since another subscription has missed them.
+	again uint64
+	apart bool   // the request was too far back for it: another request follows, and messages count from there
+	place *place // of what this subscription was asked for with, on this connection; nil = not known
 	// known says that a server has said yes before, so that messages can be missed.
 	known bool
 	state wantState
@@ -36,6 +42,16 @@ type want struct {
 
 	handlers []*Subscription    // none: unsubscribed, and the server does not know yet
 	newest   map[string]Message // of each topic, for handlers that come later
+}
+
+// A place is the newest sequence, in one epoch, of all lossless subscriptions that one command or request has asked for: their messages
+// come in the order of the sequences.
+type place struct{ seq uint64 }
+
+// A placeKey names a place: by the id of the command, or 0 for a request.
+type placeKey struct {
+	id    int
+	epoch string
 }
 
 // A route is the way of the messages of one topic.
@@ -55,11 +71,19 @@ type subscriptions struct {
 	routes   map[string]*route
 	silent   map[string]bool // topics and patterns that the server called stale
 	told     map[string]TopicState
+
+	// Of the present connection.
+
+	places   map[placeKey]*place
+	requests bool              // the transport takes no commands: one request names all subscriptions
+	sent     map[string]uint64 // the cursors of the request, by epoch
+	apart    bool              // some subscription is
+	retried  bool              // this is the other one
 }
 
 func newSubscriptions(q *queue) *subscriptions {
 	return &subscriptions{queue: q, byTopic: make(map[string]*want), routes: make(map[string]*route), silent: make(map[string]bool),
-		told: make(map[string]TopicState)}
+		told: make(map[string]TopicState), places: make(map[placeKey]*place)}
 }
 
 // add adds a handler to the subscription of a topic, which it makes if there is none.
@@ -97,9 +121,12 @@ func (s *subscriptions) remove(topic string, h *Subscription) {
 func (s *subscriptions) reset() {
 	s.forgetGone()
 	for _, w := range s.wants {
-		w.state = wantDue
+		w.settle()
+		w.state, w.apart = wantDue, false
 	}
 	clear(s.silent)
+	clear(s.places)
+	s.requests = false
 }
 
 // commands returns the commands that bring the server up to date, each of at most size bytes.

@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,19 +53,20 @@ type Lag struct {
 
 // An input is any message of the server. An op is empty for data.
 type input struct {
-	Op    string          `json:"op"`
-	ID    int             `json:"id"`
-	T     string          `json:"t"`
-	S     uint64          `json:"s"`
-	P     *uint64         `json:"p"`
-	K     string          `json:"k"`
-	D     json.RawMessage `json:"d"`
-	Why   string          `json:"why"`
-	After [2]float64      `json:"after"` // of drain: milliseconds
-	Code  int             `json:"code"`
-	Msg   string          `json:"msg"`
-	More  bool            `json:"more"`
-	TS    json.Number     `json:"ts"`
+	Op     string          `json:"op"`
+	ID     int             `json:"id"`
+	T      string          `json:"t"`
+	S      uint64          `json:"s"`
+	P      *uint64         `json:"p"`
+	K      string          `json:"k"`
+	D      json.RawMessage `json:"d"`
+	Why    string          `json:"why"`
+	Reason string          `json:"reason"` // of close
+	After  [2]float64      `json:"after"`  // of drain: milliseconds
+	Code   int             `json:"code"`
+	Msg    string          `json:"msg"`
+	More   bool            `json:"more"`
+	TS     json.Number     `json:"ts"`
 
 	Topics json.RawMessage `json:"topics"` // of ack: objects; of stale and fresh: strings
 	Errors []AckError      `json:"errors"`
@@ -117,6 +119,40 @@ func (p position) String() string {
 		return ""
 	}
 	return p.epoch + ":" + strconv.FormatUint(p.seq, 10)
+}
+
+// parseCursors reads a list of cursors. It leaves out what is none.
+func parseCursors(list string) (places []position) {
+	for part := range strings.SplitSeq(list, ",") {
+		if p, err := parseCursor(part); err == nil {
+			places = append(places, p)
+		}
+	}
+	return places
+}
+
+// lowerCursors returns the lower place of each epoch of two lists, in one list.
+func lowerCursors(a, b string) string {
+	places := parseCursors(a)
+	for _, p := range parseCursors(b) {
+		if i := slices.IndexFunc(places, func(q position) bool { return q.epoch == p.epoch }); i < 0 {
+			places = append(places, p)
+		} else {
+			places[i].seq = min(places[i].seq, p.seq)
+		}
+	}
+	return joinCursors(places)
+}
+
+// maxCursors cursors in one list are taken by every server.
+const maxCursors = 32
+
+func joinCursors(places []position) string {
+	var list []string
+	for _, p := range places[:min(len(places), maxCursors)] {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ",")
 }
 
 // A command is what the client sends.

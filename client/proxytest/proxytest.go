@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"sync"
 	"testing"
@@ -15,9 +16,10 @@ type Proxy struct {
 	URL    string // of the target, at the proxy
 	mu     sync.Mutex
 	answer string // to each request, in place of the target's
-	drops  bool   // closes connections as they come
-	held   bool   // nothing passes
-	deaf   bool   // nothing of the clients passes but the first bytes of a connection
+	filter func(*http.Request) string
+	drops  bool // closes connections as they come
+	held   bool // nothing passes
+	deaf   bool // nothing of the clients passes but the first bytes of a connection
 	flows  *sync.Cond
 	conns  map[net.Conn]bool
 }
@@ -64,7 +66,7 @@ func (p *Proxy) serve(down net.Conn, target string) {
 	}
 	defer up.Close()
 	p.mu.Lock()
-	answer, drops := p.answer, p.drops
+	answer, drops, filtered := p.answer, p.drops, p.filter != nil
 	if !drops && answer == "" {
 		p.conns[down], p.conns[up] = true, true
 	}
@@ -78,22 +80,67 @@ func (p *Proxy) serve(down net.Conn, target string) {
 		_, _ = io.WriteString(down, answer)
 		return
 	}
+	defer func() {
+		p.mu.Lock()
+		delete(p.conns, down)
+		delete(p.conns, up)
+		p.mu.Unlock()
+	}()
+	from := bufio.NewReader(down)
+	upgraded := false
+	if filtered {
+		var ok bool
+		if upgraded, ok = p.pass(from, up, down); !ok {
+			return
+		}
+	}
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(up, down, true) })
-	both.Go(func() { p.copy(down, up, false) })
+	both.Go(func() {
+		for ok := true; filtered && !upgraded; {
+			if upgraded, ok = p.pass(from, up, down); !ok {
+				up.Close()
+				down.Close()
+				return
+			}
+		}
+		p.copy(up, down, from, true)
+	})
+	both.Go(func() { p.copy(down, up, up, false) })
 	both.Wait()
-	p.mu.Lock()
-	delete(p.conns, down)
-	delete(p.conns, up)
-	p.mu.Unlock()
 }
 
-func (p *Proxy) copy(to, from net.Conn, up bool) {
+// pass passes one request on, and reports whether it asks for an upgrade. ok is false at the end, which is also that of a request that
+// the filter answers.
+func (p *Proxy) pass(from *bufio.Reader, up, down net.Conn) (upgrade, ok bool) {
+	r, err := http.ReadRequest(from)
+	if err != nil {
+		return false, false
+	}
+	p.mu.Lock()
+	filter := p.filter
+	p.mu.Unlock()
+	answer := ""
+	if filter != nil {
+		answer = filter(r)
+	}
+	switch answer {
+	case "":
+		return r.Header.Get("Upgrade") != "", r.Write(up) == nil
+	case Silence:
+		_, _ = io.Copy(io.Discard, from)
+	default:
+		_, _ = io.WriteString(down, answer)
+	}
+	return false, false
+}
+
+// copy copies what is read from a source of the connection from.
+func (p *Proxy) copy(to, from net.Conn, source io.Reader, up bool) {
 	defer to.Close()
 	defer from.Close()
 	b := make([]byte, 4096)
 	for first := true; ; first = false {
-		n, err := from.Read(b)
+		n, err := source.Read(b)
 		p.mu.Lock()
 		for p.held {
 			p.flows.Wait()
@@ -147,4 +194,20 @@ func (p *Proxy) Answer(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answer = text
+}
+
+// Silence is the answer of a filter that lets a request wait for ever.
+const Silence = "silence"
+
+// Filter judges each request on connections that come from now on: it returns the answer in place of the server's, or "". Nil lets
+// everything pass, also on connections that are there.
+func (p *Proxy) Filter(filter func(*http.Request) string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.filter = filter
+}
+
+// Refusal is an answer with a status, such as "403 Forbidden", after which the connection ends.
+func Refusal(status string) string {
+	return "HTTP/1.1 " + status + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 }

@@ -49,3 +49,33 @@ func TestTransportsNameTheirTests(t *testing.T) {
 		}
 	}
 }
+
+// The tests that docs/client.md names for the Go client exist.
+func TestGoClientNamesItsTests(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/client.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, matrix, _ := strings.Cut(string(doc), "client/*_test.go runs the Go client")
+	names := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllStringSubmatch(matrix, -1)
+	if len(names) < 20 {
+		t.Errorf("%d tests are named", len(names))
+	}
+	files, err := filepath.Glob("../../client/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sources strings.Builder
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources.Write(b)
+	}
+	for _, n := range names {
+		if !strings.Contains(sources.String(), "\nfunc "+n[1]+"(") {
+			t.Errorf("client: no %s", n[1])
+		}
+	}
+}
