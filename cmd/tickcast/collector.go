@@ -39,6 +39,7 @@ type collector struct {
 	current   int       // percent in force
 	collected time.Time // the time of the last collection
 	counted   uint64    // handshakes at that time
+	watches   uint64
 	storm     bool
 	ended     bool
 }
@@ -67,7 +68,9 @@ func (k *collector) run(ctx context.Context) error {
 	if (k.percent <= 0 || k.growth == 0) && k.procs == 0 {
 		return nil
 	}
+	k.mu.Lock()
 	k.watch()
+	k.mu.Unlock()
 	defer k.end()
 	for {
 		select {
@@ -75,11 +78,11 @@ func (k *collector) run(ctx context.Context) error {
 			return nil
 		case <-k.begins:
 			k.addProcs()
-			calm := k.untilCalm(ctx)
-			k.removeProcs()
-			if calm {
-				k.stormEnds()
+			if !k.untilCalm(ctx) {
+				k.removeProcs()
+				return nil
 			}
+			k.stormEnds()
 		}
 	}
 }
@@ -101,14 +104,17 @@ func (k *collector) removeProcs() {
 // A cycle lives until the next collection.
 type cycle struct{ _ *cycle }
 
-// watch adjusts the percentage after the next collection.
-func (k *collector) watch() { runtime.AddCleanup(new(cycle), (*collector).adjust, k) }
+// watch adjusts the percentage after the next collection. It replaces an earlier watch. The caller holds mu.
+func (k *collector) watch() {
+	k.watches++
+	runtime.AddCleanup(new(cycle), k.adjust, k.watches)
+}
 
 // adjust sets the percentage after a collection. A storm begins when the handshakes since the one before were fast.
-func (k *collector) adjust() {
+func (k *collector) adjust(watch uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.ended {
+	if k.ended || watch != k.watches {
 		return
 	}
 	now, n := time.Now(), k.handshakes()
@@ -170,13 +176,21 @@ func (k *collector) untilCalm(ctx context.Context) bool {
 }
 
 // stormEnds takes the head room back, and gives its memory to the system.
+//
+// Subtle: the runtime forgets the cleanups that wait at a processor which it removes. A collection before that leaves none, nearly, and
+// there is a new watch behind it.
 func (k *collector) stormEnds() {
 	k.mu.Lock()
 	k.storm = false
 	k.set(k.percent)
 	k.mu.Unlock()
+	runtime.GC()
+	k.removeProcs()
+	k.mu.Lock()
+	k.watch()
+	k.mu.Unlock()
 	if k.calm > 0 {
-		giveBack()
+		debug.FreeOSMemory()
 	}
 }
 

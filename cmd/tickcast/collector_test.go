@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
@@ -112,4 +114,56 @@ func TestCollectorFollowsTheHeap(t *testing.T) {
 	cancel()
 	becomes("the end", many, configured)
 	processors("the end", 0, procs)
+}
+
+// clientHello returns the first bytes of a client with TLS.
+func clientHello(t *testing.T) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer server.Close()
+	go func() {
+		defer client.Close()
+		_ = tls.Client(client, &tls.Config{ServerName: "a.test"}).Handshake() // the server answers nothing
+	}()
+	b := make([]byte, 16<<10)
+	n, err := server.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[:n]
+}
+
+// The handshakes of a server's clients are a storm, which ends.
+func TestStormOfHandshakes(t *testing.T) {
+	if !runsAlone(t) {
+		return
+	}
+	t.Setenv("GOMAXPROCS", "")
+	runtime.SetDefaultGOMAXPROCS()
+	before := runtime.GOMAXPROCS(0)
+	_, addr := startTLS(t, "[runtime]\nstorm_procs = 3\ntrim_after = \"1ms\"\n", writePair(t, t.TempDir(), "a.test"))
+	hello := clientHello(t)
+	eventually(t, "a storm", func() bool {
+		var conns []net.Conn
+		for range 64 {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			conns = append(conns, c)
+		}
+		runtime.GC()
+		for _, c := range conns {
+			if _, err := c.Write(hello); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := conns[0].Read(make([]byte, 1)); err != nil { // the others are counted by now, or in a later turn
+			t.Fatal(err)
+		}
+		runtime.GC()
+		return runtime.GOMAXPROCS(0) == before+3
+	})
+	eventually(t, "calm", func() bool { return runtime.GOMAXPROCS(0) == before })
 }
