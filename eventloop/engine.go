@@ -98,6 +98,9 @@ func (e *Engine) RedirectAddrs() []string { return e.addrs[len(e.cfg.Listen)+len
 // Connections returns the number of open ones, in any state.
 func (e *Engine) Connections() int64 { return e.connections.Load() }
 
+// Handshakes returns the number of TLS handshakes that have begun since New. Any goroutine may call it.
+func (e *Engine) Handshakes() uint64 { return e.handshakes.Begun() }
+
 // Draining reports whether the engine is about to end.
 func (e *Engine) Draining() bool { return e.draining.Load() }
 

@@ -265,3 +265,52 @@ func TestNodeGetsMessages(t *testing.T) {
 	s.cancel()
 	p.await("close 1012")
 }
+
+const wsClient = `
+const { WebSocket } = require(process.argv[1])
+const ca = process.argv[3] && require("fs").readFileSync(process.argv[3])
+const c = new WebSocket("wss://" + process.argv[2] + "/stream?topics=a", { ca, servername: "test" })
+c.on("message", (m) => console.log(String(m)))
+c.on("pong", (b) => console.log("pong", String(b)))
+c.on("error", (e) => console.log("error", e.code))
+c.on("close", (code) => { console.log("close", code); process.exit(0) })
+c.on("open", () => c.ping("beat"))
+`
+
+// npmWS returns the directory of npm's ws. It skips the test if npm has not installed it.
+func npmWS(t *testing.T) string {
+	t.Helper()
+	for _, dir := range []string{"../client/js/node_modules/ws", "../loadtest/peers/node/node_modules/ws"} {
+		if abs, err := filepath.Abs(dir); err == nil {
+			if _, err := os.Stat(abs); err == nil {
+				return abs
+			}
+		}
+	}
+	t.Skip("npm's ws is not installed: make js")
+	return ""
+}
+
+func TestNpmWSGetsMessages(t *testing.T) {
+	ws := npmWS(t)
+	s := startWithGrace(t, patience, onlyTLS)
+	p := runProgram(t, "node", "-e", wsClient, ws, s.addr, certificateFile(t))
+	p.await(`"op":"ack"`)
+	p.await("pong beat")
+	for n := range 5 {
+		s.hub.Publish("a", fmt.Appendf(nil, `"message %d"`, n))
+		p.await(fmt.Sprintf("message %d", n))
+	}
+	s.cancel()
+	p.await("close 1012")
+}
+
+// ws refuses a certificate of an authority that it does not know, before any request.
+func TestNpmWSVerifiesTheServer(t *testing.T) {
+	ws := npmWS(t)
+	s := start(t, onlyTLS)
+	p := runProgram(t, "node", "-e", wsClient, ws, s.addr)
+	p.await("error DEPTH_ZERO_SELF_SIGNED_CERT")
+	p.await("close 1006")
+	eventually(t, "the connection has ended", func() bool { return s.engine.Connections() == 0 })
+}

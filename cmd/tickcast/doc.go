@@ -19,7 +19,7 @@
 //	certificates.go   the configuration of TLS, from files that may change
 //	node.go           the hub and the engine, configured
 //	trim.go           returns freed memory to the system
-//	collector.go      the garbage collector
+//	collector.go      the garbage collector, and its head room in a storm of handshakes
 //	serve.go          starts the parts in their order and ends them
 //	main.go           flags, run, exit status
 //

@@ -106,7 +106,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case cmd.printConfig:
 		return cfg.Print(stdout)
 	}
-	defer setRuntime(cfg.Runtime).end()
+	setRuntime(cfg.Runtime)
 	return untilEnd(ctx, cfg.Shutdown.Timeout+endPatience, func() error {
 		return serve(ctx, cfg, thisBuild(), stdout, newLogger(cfg.Log, stderr))
 	})

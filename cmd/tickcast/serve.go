@@ -77,6 +77,9 @@ func serve(ctx context.Context, cfg *config.Config, b build, stdout io.Writer, l
 	}
 	start(n.trim)
 	start(n.holdCeiling)
+	if len(cfg.TLS.Listen) > 0 {
+		start(newCollector(cfg.Runtime, n.engine.Handshakes).run)
+	}
 	start(n.certs.watch)
 	if i := n.certs.issuer; i != nil {
 		start(func(ctx context.Context) error { return i.run(ctx, n.engine.Ready()) })

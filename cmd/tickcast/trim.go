@@ -26,11 +26,16 @@ func (n *node) trim(ctx context.Context) error {
 		case now := <-ticker.C:
 			ramp, gone := t.due(n.engine.Connections()+n.engine.KeptCiphers(), now, after), e.due(n.accounted(), now, after)
 			if ramp || gone {
-				runtime.GC() // the second collection, in FreeOSMemory, empties the pools
-				debug.FreeOSMemory()
+				giveBack()
 			}
 		}
 	}
+}
+
+// giveBack returns freed memory to the system.
+func giveBack() {
+	runtime.GC() // the second collection, in FreeOSMemory, empties the pools
+	debug.FreeOSMemory()
 }
 
 // A trimmer detects that the number of connections has settled at a new level.

@@ -14,6 +14,7 @@ type Pool struct {
 	workers int
 
 	underWay atomic.Int64
+	begun    atomic.Uint64
 	running  sync.WaitGroup // workers, and ends of handshakes that are aborted
 
 	mu      sync.Mutex
@@ -31,6 +32,9 @@ func NewPool(workers, most int, own bool) *Pool {
 // UnderWay returns the number of handshakes that have begun and are not over.
 func (p *Pool) UnderWay() int64 { return p.underWay.Load() }
 
+// Begun returns the number of handshakes that have begun.
+func (p *Pool) Begun() uint64 { return p.begun.Load() }
+
 // Wait waits for the end of all that the pool computes, after the last handshake has started. Those that wait for their peer do not
 // count.
 func (p *Pool) Wait() { p.running.Wait() }
@@ -41,6 +45,7 @@ func (p *Pool) enter() bool {
 		p.underWay.Add(-1)
 		return false
 	}
+	p.begun.Add(1)
 	return true
 }
 

@@ -15,7 +15,7 @@ import (
 
 var (
 	handshakes = flag.Int("tls.handshakes", 2000, "handshakes of a round with each server")
-	aloneGOGC  = flag.Int("tls.gogc", 50, "GOGC of the server of crypto/tls alone: tickcast has 50, Go's default is 100")
+	aloneGOGC  = flag.Int("tls.gogc", 100, "GOGC of the server of crypto/tls alone: 100 is Go's default, tickcast has 50 and head room in a storm")
 	churned    = flag.Int("tls.churn", 100_000, "connections of BenchmarkTLSChurn")
 )
 

@@ -233,9 +233,10 @@ type Log struct {
 
 // Runtime sets Go's garbage collector.
 type Runtime struct {
-	GOGC        int  `toml:"gogc" default:"50"`     // percent; -1 = off
-	GCGrowth    Size `toml:"gc_growth" default:"0"` // at least, whatever GOGC is
-	MemoryLimit Size `toml:"memory_limit"`          // 0 = none
+	GOGC        int  `toml:"gogc" default:"50"`        // percent; -1 = off
+	GCGrowth    Size `toml:"gc_growth" default:"8MiB"` // at least, whatever GOGC is, in a storm of TLS handshakes; 0 = none
+	StormProcs  int  `toml:"storm_procs" default:"2"`  // more than Go's default of GOMAXPROCS in such a storm
+	MemoryLimit Size `toml:"memory_limit"`             // 0 = none
 
 	MemoryCeiling Size `toml:"memory_ceiling"` // 0 = nine tenths of the cgroup's or the machine's
 
