@@ -68,14 +68,16 @@ func (k *collector) run(ctx context.Context) error {
 	if (k.percent <= 0 || k.growth == 0) && k.procs == 0 {
 		return nil
 	}
-	k.mu.Lock()
-	k.watch()
-	k.mu.Unlock()
+	renew := time.NewTicker(time.Minute) // the runtime may forget a watch when it takes a processor away
+	defer renew.Stop()
+	k.watchAnew()
 	defer k.end()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-renew.C:
+			k.watchAnew()
 		case <-k.begins:
 			k.addProcs()
 			if !k.untilCalm(ctx) {
@@ -108,6 +110,12 @@ type cycle struct{ _ *cycle }
 func (k *collector) watch() {
 	k.watches++
 	runtime.AddCleanup(new(cycle), k.adjust, k.watches)
+}
+
+func (k *collector) watchAnew() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.watch()
 }
 
 // adjust sets the percentage after a collection. A storm begins when the handshakes since the one before were fast.
@@ -186,9 +194,7 @@ func (k *collector) stormEnds() {
 	k.mu.Unlock()
 	runtime.GC()
 	k.removeProcs()
-	k.mu.Lock()
-	k.watch()
-	k.mu.Unlock()
+	k.watchAnew()
 	if k.calm > 0 {
 		debug.FreeOSMemory()
 	}
