@@ -65,6 +65,9 @@ const (
 	shrinkFrom = 8 * shrinkAt
 )
 
+// Room returns the number of places beyond the n entries of a map, which it keeps from the time of its largest size.
+func (p Peak) Room(n int) int { return max(int(p)-n, 0) }
+
 // Delete deletes key from m. Go's maps never shrink, so the result is a copy of a map that was large once and is small now.
 func Delete[K comparable, V any](m map[K]V, key K, peak *Peak) map[K]V {
 	*peak = max(*peak, Peak(len(m)))

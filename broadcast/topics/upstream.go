@@ -38,6 +38,8 @@ type UpstreamCounts struct {
 	PublishErrors uint64
 	Refused       int // subscriptions that NATS refuses now
 	Asked         int // lines to NATS that it has not answered
+	Subscriptions int // those that end among them
+	Room          int // places in its tables beyond these; see Peak.Room
 }
 
 var (

@@ -25,7 +25,7 @@ func (c *conn) connect(nc *nats.Conn) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	c.mu.Lock()
-	c.nc = nc
+	c.nc, c.ncPeak = nc, 0
 	var subjects []string
 	for subject, sub := range c.subscriptions {
 		c.dropped += droppedFor(sub)
@@ -125,7 +125,16 @@ func (c *conn) ask(nc *nats.Conn, subject string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.subscriptions[subject] = sub
+	c.ncPeak = max(c.ncPeak, topics.Peak(len(c.subscriptions)))
 	return nil
+}
+
+// tables returns the number of subscriptions, and of the places beyond it in the tables of c and of nats.go.
+func (c *conn) tables() (subscriptions, room int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.subscriptions)
+	return n, c.subscriptionsPeak.Room(n) + c.ncPeak.Room(n)
 }
 
 // unsubscribe lets the subscription go on until a fence among its messages.

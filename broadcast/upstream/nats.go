@@ -216,6 +216,9 @@ func (n *NATS) Counts() (c topics.UpstreamCounts) {
 		c.Dropped += conn.drops()
 		c.Conflated += conn.conflated.Load()
 		c.Reconnects += conn.reconnects.Load()
+		subscriptions, room := conn.tables()
+		c.Subscriptions += subscriptions
+		c.Room += room
 		if g := conn.latest(); g != nil {
 			c.Refused += g.refusedNow()
 			c.Asked += g.askedNow()

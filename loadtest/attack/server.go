@@ -157,11 +157,22 @@ func (s *server) rss() int64 {
 	return 0
 }
 
-// account returns the live heap at the last collection, which it causes, and the sum of the owners of memory in the metrics.
+// account returns the live heap at the last collection, which it causes, and the sum of the owners of memory in the metrics: the mean
+// of just before and just after, since topics come and go meanwhile.
 func (s *server) account() (heap, told int64, err error) {
+	_, before, err := s.figures()
+	if err != nil {
+		return 0, 0, err
+	}
 	if _, err := s.fetch(strings.Replace(s.internal, "/metrics", "/debug/pprof/heap?gc=1", 1)); err != nil {
 		return 0, 0, err
 	}
+	heap, after, err := s.figures()
+	return heap, (before + after) / 2, err
+}
+
+// figures reads the live heap at the last collection, and the sum of the owners of memory.
+func (s *server) figures() (heap, told int64, err error) {
 	page, err := s.fetch(s.internal)
 	for line := range strings.Lines(string(page)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
