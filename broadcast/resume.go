@@ -144,8 +144,11 @@ func (s *Shard) catchUp(slot uint32, a *subCommand) (wrote bool) {
 			return !again || a.again[i] != t
 		}))
 	}
-	slices.SortFunc(a.replay, func(x, y *topics.Message) int { return cmp.Compare(x.Seq, y.Seq) }) // of several topics
-	for _, m := range slices.Compact(a.replay) {
+	list := slices.Compact(topics.Merge(a.replay)) // of several topics
+	if len(list) > len(b.queue) {
+		b.queue = append(make([]queued, 0, len(b.queue)+len(list)), b.queue...)
+	}
+	for _, m := range list {
 		s.slow.count(b.replay(m, wire.FormUpdate))
 	}
 	s.oweNotice(b)
