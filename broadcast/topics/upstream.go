@@ -39,7 +39,7 @@ type UpstreamCounts struct {
 	Refused       int // subscriptions that NATS refuses now
 	Asked         int // lines to NATS that it has not answered
 	Subscriptions int // those that end among them
-	Room          int // places in its tables beyond these; see Peak.Room
+	Places        int // in its tables of these; see Peak.Places
 }
 
 var (

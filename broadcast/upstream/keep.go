@@ -129,12 +129,12 @@ func (c *conn) ask(nc *nats.Conn, subject string) error {
 	return nil
 }
 
-// tables returns the number of subscriptions, and of the places beyond it in the tables of c and of nats.go.
-func (c *conn) tables() (subscriptions, room int) {
+// tables returns the number of subscriptions, and of the places in the tables of c and of nats.go.
+func (c *conn) tables() (subscriptions, places int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := len(c.subscriptions)
-	return n, c.subscriptionsPeak.Room(n) + c.ncPeak.Room(n)
+	return n, c.subscriptionsPeak.Places(n) + c.ncPeak.Places(n)
 }
 
 // unsubscribe lets the subscription go on until a fence among its messages.

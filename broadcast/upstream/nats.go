@@ -216,9 +216,9 @@ func (n *NATS) Counts() (c topics.UpstreamCounts) {
 		c.Dropped += conn.drops()
 		c.Conflated += conn.conflated.Load()
 		c.Reconnects += conn.reconnects.Load()
-		subscriptions, room := conn.tables()
+		subscriptions, places := conn.tables()
 		c.Subscriptions += subscriptions
-		c.Room += room
+		c.Places += places
 		if g := conn.latest(); g != nil {
 			c.Refused += g.refusedNow()
 			c.Asked += g.askedNow()
