@@ -22,6 +22,7 @@ type Stats struct {
 	UpstreamAsked      int               // lines to NATS that it has not answered
 	UpstreamSubs       int               // subscriptions at NATS, those that end among them
 	UpstreamPlaces     int               // in the tables of these
+	UpstreamFences     int               // of those that end
 	UpstreamText       map[string]uint64 // payloads that should be JSON and were sent as a string, by Class.Match
 
 	Conflated        uint64 // messages that a newer one replaced before they reached a shard's mailbox
@@ -64,6 +65,7 @@ func (h *Hub) Stats() Stats {
 		st.UpstreamDropped, st.UpstreamReconnects, st.Conflated = c.Dropped, c.Reconnects, c.Conflated
 		st.Published, st.PublishErrors, st.UpstreamRefused = c.Published, c.PublishErrors, c.Refused
 		st.UpstreamAsked, st.UpstreamSubs, st.UpstreamPlaces = c.Asked, c.Subscriptions, c.Places
+		st.UpstreamFences = c.Fences
 	}
 	for _, b := range h.boxes {
 		st.MailboxOverflows += b.Overflows()

@@ -40,6 +40,7 @@ type UpstreamCounts struct {
 	Asked         int // lines to NATS that it has not answered
 	Subscriptions int // those that end among them
 	Places        int // in its tables of these; see Peak.Places
+	Fences        int // of subscriptions that end
 }
 
 var (

@@ -129,12 +129,14 @@ func (c *conn) ask(nc *nats.Conn, subject string) error {
 	return nil
 }
 
-// tables returns the number of subscriptions, and of the places in the tables of c and of nats.go.
-func (c *conn) tables() (subscriptions, places int) {
+// countTables adds the subscriptions, the places in the tables of c and of nats.go, and the fences to total.
+func (c *conn) countTables(total *topics.UpstreamCounts) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := len(c.subscriptions)
-	return n, c.subscriptionsPeak.Places(n) + c.ncPeak.Places(n)
+	total.Subscriptions += n
+	total.Places += c.subscriptionsPeak.Places(n) + c.ncPeak.Places(n)
+	total.Fences += len(c.fences)
 }
 
 // unsubscribe lets the subscription go on until a fence among its messages.

@@ -28,6 +28,7 @@ const (
 	upstreamCost     = 275 // a subscription in the NATS client
 	tableCost        = 25  // a place in a table of names or subscriptions
 	askedCost        = 112 // a line to NATS that it has not answered
+	fenceCost        = 48  // a subscription in the NATS client that ends, with the room that append leaves
 	tornCost         = 80  // a gap in front of a topic's first message
 	queuedCost       = 24  // a message's place in a queue
 )
@@ -40,7 +41,7 @@ func memoryOwners(e *eventloop.Stats, b *broadcast.Stats) map[string]int64 {
 		"output":        e.OutputBytes / 3 * 4, // gnet takes powers of two
 		"subscriptions": b.Subscriptions * subscriptionCost,
 		"topics":        topicBytes(b),
-		"upstream":      int64(b.UpstreamSubs)*upstreamCost + int64(b.UpstreamPlaces)*tableCost + int64(b.UpstreamAsked)*askedCost,
+		"upstream":      int64(b.UpstreamSubs)*upstreamCost + int64(b.UpstreamPlaces)*tableCost + int64(b.UpstreamAsked)*askedCost + int64(b.UpstreamFences)*fenceCost,
 		"pairs":         b.Pairs * pairCost,
 		"newest":        b.NewestBytes,
 		"histories":     b.HistoryBytes,
