@@ -123,7 +123,8 @@ func (s *Shard) park(slot uint32, a *subCommand) (waits bool, err error) {
 	}
 	var waiter *topics.Waiter
 	full := s.parksTooMany(slot)
-	for _, name := range s.withinRoom(slot, a) {
+	for _, i := range s.withinRoom(slot, a) {
+		name := a.c.Topics[i]
 		if !s.hub.MayAwait(name) {
 			continue
 		}
@@ -162,22 +163,22 @@ func (s *Shard) parksTooMany(slot uint32) error {
 	return nil
 }
 
-// withinRoom returns the topics of a command that will not be refused: the others must not cost anything.
-func (s *Shard) withinRoom(slot uint32, a *subCommand) (names []string) {
+// withinRoom returns the topics of a command that will not be refused, by index: the others must not cost anything.
+func (s *Shard) withinRoom(slot uint32, a *subCommand) (list []int) {
 	sub := s.subs.At(slot)
 	_, waiting := s.parked.count(slot)
 	room := s.cfg.MaxTopicsPerConnection - int(sub.n) - waiting
-	for _, name := range a.c.Topics {
+	for i, name := range a.c.Topics {
 		if _, held := s.filters.findName(sub, name); !held {
 			if room--; room < 0 {
 				continue
 			}
 		}
 		if _, err := s.permit(slot, sub, name, a.rate); err == nil {
-			names = append(names, name)
+			list = append(list, i)
 		}
 	}
-	return names
+	return list
 }
 
 // carryOutInOrder carries out a command at a place in the stream of messages: its topics begin where the shard is with all
@@ -188,15 +189,13 @@ func (s *Shard) carryOutInOrder(slot uint32, a *subCommand) {
 		s.carryOut(slot, a)
 		return
 	}
-	var pinned []*filter
-	for _, name := range s.withinRoom(slot, a) {
-		if a.fails[name] != nil {
-			continue
-		}
-		if f := s.pinName(slot, a, name); f != nil {
+	within := s.withinRoom(slot, a)
+	pinned := make([]*filter, 0, len(within))
+	for _, i := range within {
+		if f := s.pinName(slot, a, i); f != nil {
 			pinned = append(pinned, f)
 			if err := s.filters.complete(f); err != nil {
-				a.refuse(name, limitError(err))
+				a.refuse(i, limitError(err))
 			}
 		}
 	}
@@ -211,32 +210,34 @@ func (s *Shard) carryOutAtMark(slot uint32, a *subCommand, pinned []*filter) {
 		return
 	}
 	s.subs.At(slot).flags |= flagSubscribed
-	for _, name := range a.c.Topics {
+	for i, name := range a.c.Topics {
 		if from := a.after(name); from != nil && !s.hub.Reached(name, *from) {
-			a.noteAhead(name)
+			a.noteAhead(i)
 		}
 	}
 	s.parked.add(&parkedCommand{slot: slot, cmd: a, mark: s.hub.Mark(s.index), pinned: pinned})
 }
 
-// pinName makes the filter of a name of a for the client in slot, which may not hold it yet, and pins it. The result is nil if that is
+// pinName makes the filter of name i of a for the client in slot, which may not hold it yet, and pins it. The result is nil if that is
 // refused; then the answer tells: a filter that is made later may begin behind the others.
-func (s *Shard) pinName(slot uint32, a *subCommand, name string) *filter {
+func (s *Shard) pinName(slot uint32, a *subCommand, i int) *filter {
+	name := a.c.Topics[i]
 	tier, err := s.permit(slot, s.subs.At(slot), name, a.rate)
 	if err != nil {
-		a.refuse(name, err)
+		a.refuse(i, err)
 		return nil
 	}
 	if s.filters.find(filterName{name, tier}) == nil && !s.pace.take(slot, s.hub.Now()) {
-		a.refuse(name, limitError(errTooManyNew))
+		a.refuse(i, limitError(errTooManyNew))
 		return nil
 	}
 	f, err := s.filters.pin(filterName{name, tier})
 	if err != nil {
-		a.refuse(name, limitError(err))
+		a.refuse(i, limitError(err))
 		return nil
 	}
-	a.notePermitted(name, tier)
+	a.notePermitted(i, tier)
+	a.c.Topics[i] = f.name // commands that wait for the same topics share their names
 	return f
 }
 

@@ -20,10 +20,13 @@ type subCommand struct {
 	placed bool // the client is told where it stands in all topics
 
 	asked map[string]topics.Question // by topic: the questions that its stream was asked
-	ahead map[string]bool            // by topic or pattern: its cursor was beyond the place of this node when the command took its place
-	fails map[string]error           // by topic or pattern: why its filter could not be made
-	tiers map[string]uint8           // by topic or pattern: the tiers of those that the client's present grant permits, as far as they were looked up
 	until int64                      // when it waits no longer for streams, by the hub's clock; 0 = it did not wait yet
+
+	// By index into c.Topics, each nil until there is one. A waiting command of many topics must be small: there may be one of each
+	// client.
+	ahead []bool  // the cursor was beyond the place of this node when the command took its place
+	fails []error // why the filter could not be made
+	tiers []uint8 // of the topics that the client's present grant permits, as far as they were looked up; noTier = not yet
 
 	ack    wire.Ack
 	fresh  []*filter         // their snapshots are due
@@ -58,6 +61,7 @@ func newSubCommand(hub *topics.Hub, c *wire.Command) (*subCommand, error) {
 		}
 		a.each[name] = &from
 	}
+	c.After = wire.After{} // the command may wait long, and has it twice else
 	return a, nil
 }
 
@@ -95,28 +99,70 @@ func (a *subCommand) noteAsked(name string, q topics.Question) {
 	a.asked[name] |= q
 }
 
-// noteAhead notes that the client's cursor in a topic or pattern is not recovered: messages up to it may still come.
-func (a *subCommand) noteAhead(name string) {
+// noteAhead notes that the client's cursor in topic or pattern i of the command is not recovered: messages up to it may still come.
+func (a *subCommand) noteAhead(i int) {
 	if a.ahead == nil {
-		a.ahead = make(map[string]bool)
+		a.ahead = make([]bool, len(a.c.Topics))
 	}
-	a.ahead[name] = true
+	a.ahead[i] = true
 }
 
 // refuse notes that the filter of a topic or pattern could not be made.
-func (a *subCommand) refuse(name string, err error) {
+func (a *subCommand) refuse(i int, err error) {
 	if a.fails == nil {
-		a.fails = make(map[string]error)
+		a.fails = make([]error, len(a.c.Topics))
 	}
-	a.fails[name] = err
+	a.fails[i] = err
 }
 
-// notePermitted notes that the client may subscribe to a topic or pattern at the tier of the command's rate.
-func (a *subCommand) notePermitted(name string, tier uint8) {
-	if a.tiers == nil {
-		a.tiers = make(map[string]uint8, len(a.c.Topics))
+// refusal returns the error that refuse noted; nil = none.
+func (a *subCommand) refusal(i int) error {
+	if a.fails == nil {
+		return nil
 	}
-	a.tiers[name] = tier
+	return a.fails[i]
+}
+
+// noTier says of a topic that it was not looked up whether the client may subscribe to it.
+const noTier = ^uint8(0)
+
+// notePermitted notes that the client may subscribe to a topic or pattern at the tier of the command's rate.
+func (a *subCommand) notePermitted(i int, tier uint8) {
+	if a.tiers == nil {
+		a.tiers = slices.Repeat([]uint8{noTier}, len(a.c.Topics))
+	}
+	a.tiers[i] = tier
+}
+
+// permitted returns the tier that notePermitted noted, if it did.
+func (a *subCommand) permitted(i int) (tier uint8, ok bool) {
+	if a.tiers == nil || a.tiers[i] == noTier {
+		return 0, false
+	}
+	return a.tiers[i], true
+}
+
+// removeTopics removes the topics that remove says from a command that waits.
+func (a *subCommand) removeTopics(remove func(name string) bool) {
+	kept := 0
+	for i, name := range a.c.Topics {
+		if remove(name) {
+			continue
+		}
+		a.c.Topics[kept] = name
+		if a.ahead != nil {
+			a.ahead[kept] = a.ahead[i]
+		}
+		if a.fails != nil {
+			a.fails[kept] = a.fails[i]
+		}
+		if a.tiers != nil {
+			a.tiers[kept] = a.tiers[i]
+		}
+		kept++
+	}
+	clear(a.c.Topics[kept:])
+	a.c.Topics = a.c.Topics[:kept]
 }
 
 // A parkedCommand is a sub that waits for a stream to answer with the past of its topics, or for its shard to come to a mark. Until
@@ -238,7 +284,7 @@ func (t *parkedTable) cancel(slot uint32, names []string) (waited map[string]boo
 		if p.cmd == nil {
 			continue
 		}
-		p.cmd.c.Topics = slices.DeleteFunc(p.cmd.c.Topics, func(name string) bool {
+		p.cmd.removeTopics(func(name string) bool {
 			_, named := waited[name]
 			if named {
 				waited[name] = true
@@ -274,6 +320,9 @@ type run struct {
 	pins  []*filter      // with order
 	kept  *topics.Waiter // with order and cursors: the interests that are kept until all filters are made; may be nil
 }
+
+// done returns the number of topics of a sub that are not left.
+func (r *run) done() int { return len(r.cmd.c.Topics) - len(r.left) }
 
 // A runList holds the runs of a shard, at most one of each client. The first one is carried out.
 type runList struct {

@@ -18,8 +18,8 @@ func (s *Shard) carryOut(slot uint32, a *subCommand) {
 		defer s.filters.dropIndex(sub)
 	}
 	streams := s.hub.Streams()
-	for _, name := range a.c.Topics {
-		if err := a.fails[name]; err != nil {
+	for i, name := range a.c.Topics {
+		if err := a.refusal(i); err != nil {
 			a.ack.Fail(name, err)
 			continue
 		}
@@ -29,7 +29,7 @@ func (s *Shard) carryOut(slot uint32, a *subCommand) {
 				continue
 			}
 		}
-		f, added, err := s.subscribeChecked(slot, sub, a, name)
+		f, added, err := s.subscribeChecked(slot, sub, a, i)
 		if err != nil {
 			a.ack.Fail(name, err)
 			continue
@@ -38,7 +38,7 @@ func (s *Shard) carryOut(slot uint32, a *subCommand) {
 			a.ack.Fail(name, &wire.Error{Code: wire.CodeTooMany, Reason: "too many requests: earlier messages still wait"})
 			continue
 		}
-		s.resume(slot, a, f, added)
+		s.resume(slot, a, f, added, a.ahead != nil && a.ahead[i])
 	}
 	sub.trim()
 	if sub.codec.Events() {
@@ -60,13 +60,14 @@ func (s *Shard) carryOut(slot uint32, a *subCommand) {
 	}
 }
 
-// resume notes in a the messages of f that the client in slot is due: those that it missed, a snapshot, or none.
-func (s *Shard) resume(slot uint32, a *subCommand, f *filter, added bool) {
+// resume notes in a the messages of f that the client in slot is due: those that it missed, a snapshot, or none. ahead is that of the
+// command for f's name.
+func (s *Shard) resume(slot uint32, a *subCommand, f *filter, added, ahead bool) {
 	entry, from := s.ackTopic(f), a.after(f.name)
 	recovered := false
 	if from != nil {
 		var missed []*topics.Message
-		if !a.ahead[f.name] {
+		if !ahead {
 			missed, recovered = s.missed(f, from, a.noticed())
 		}
 		if recovered {
@@ -90,6 +91,9 @@ func (s *Shard) resume(slot uint32, a *subCommand, f *filter, added bool) {
 		}
 		told := recovered // a variable of its own, which is on the heap only where there is a cursor
 		entry.Recovered = &told
+	}
+	if a.ack.Topics == nil { // as a rule all are granted
+		a.ack.Topics = make([]wire.AckTopic, 0, min(len(a.c.Topics), s.cfg.MaxTopicsPerConnection))
 	}
 	a.ack.Topics = append(a.ack.Topics, entry)
 	if (added || from != nil) && !recovered {
@@ -140,8 +144,11 @@ func (s *Shard) catchUp(slot uint32, a *subCommand) (wrote bool) {
 			return !again || a.again[i] != t
 		}))
 	}
-	slices.SortFunc(a.replay, func(x, y *topics.Message) int { return cmp.Compare(x.Seq, y.Seq) }) // of several topics
-	for _, m := range slices.Compact(a.replay) {
+	list := slices.Compact(topics.Merge(a.replay)) // of several topics
+	if len(list) > len(b.queue) {
+		b.queue = append(make([]queued, 0, len(b.queue)+len(list)), b.queue...)
+	}
+	for _, m := range list {
 		s.slow.count(b.replay(m, wire.FormUpdate))
 	}
 	s.oweNotice(b)

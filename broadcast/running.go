@@ -169,7 +169,7 @@ func (s *Shard) failInRun(r *run, name string, err error) (full bool) {
 // subscribeInRun subscribes r's client to a topic or pattern, and owes it the snapshots. It reports whether the page of the
 // answer is full.
 func (s *Shard) subscribeInRun(r *run, sub *subscriber, name string) (full bool) {
-	f, added, err := s.subscribeChecked(r.slot, sub, r.cmd, name)
+	f, added, err := s.subscribeChecked(r.slot, sub, r.cmd, r.done())
 	s.oweNotice(sub.backlog)
 	if err != nil {
 		return s.failInRun(r, name, err)
@@ -319,7 +319,7 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 			continue
 		}
 		s.filters.steps++
-		name := r.left[0]
+		i, name := r.done(), r.left[0]
 		r.left = r.left[1:]
 		if _, held := s.filters.findName(sub, name); !held {
 			if r.room <= 0 {
@@ -327,7 +327,7 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 			}
 			r.room--
 		}
-		if f := s.pinName(r.slot, r.cmd, name); f != nil {
+		if f := s.pinName(r.slot, r.cmd, i); f != nil {
 			if r.pins = append(r.pins, f); f.growing {
 				f.pins++
 				r.pattern = f
@@ -356,7 +356,7 @@ func (s *Shard) shareOrder(r *run, sub *subscriber, end uint64) {
 func (s *Shard) growPinned(r *run, end uint64) {
 	more, err := s.filters.grow(r.pattern, end)
 	if err != nil {
-		r.cmd.refuse(r.pattern.name, limitError(err))
+		r.cmd.refuse(r.done()-1, limitError(err))
 	}
 	if !more {
 		s.unpinPattern(r)

@@ -92,7 +92,8 @@ type shardStats struct {
 	slow, shed, unmatched      atomic.Uint64
 	unkept                     atomic.Uint64
 	lingering                  atomic.Int64
-	filters, pairs, topics     atomic.Int64
+	filters, pairs             atomic.Int64
+	topics, places             atomic.Int64
 }
 
 // newShard returns a shard. budget bounds the bytes in the queues of all shards.
@@ -169,6 +170,7 @@ func (s *Shard) publishTables() {
 	s.stats.filters.Store(int64(len(s.filters.names)))
 	s.stats.pairs.Store(int64(s.filters.matches))
 	s.stats.topics.Store(int64(s.filters.tracked))
+	s.stats.places.Store(int64(cap(s.filters.byID)))
 	s.stats.unmatched.Store(s.filters.unmatched)
 }
 

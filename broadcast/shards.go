@@ -56,6 +56,7 @@ type Stats struct {
 
 	Filters     int64 // topics and patterns at a rate, of each shard
 	ShardTopics int64 // topics of each shard
+	ShardPlaces int64 // places for these, by the ids of the hub: topics that others hold or that have gone leave free ones
 	Pairs       int64 // of a pattern and a topic that it matches, of each shard
 
 	Deliveries       uint64 // data frames handed to the outlets
@@ -87,6 +88,7 @@ func (s *Shards) Stats() Stats {
 		st.Shed += figures.shed.Load()
 		st.Filters += figures.filters.Load()
 		st.ShardTopics += figures.topics.Load()
+		st.ShardPlaces += figures.places.Load()
 		st.Pairs += figures.pairs.Load()
 		st.Unmatched += figures.unmatched.Load()
 		st.Conflated += figures.conflated.Load()

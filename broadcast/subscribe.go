@@ -59,10 +59,11 @@ func topicError(err error) error {
 	return wire.BadRequest("%v", err)
 }
 
-// subscribeChecked checks a name of a command and gives it to the subscriber in slot, as subscribe does.
-func (s *Shard) subscribeChecked(slot uint32, sub *subscriber, a *subCommand, name string) (*filter, bool, error) {
+// subscribeChecked checks name i of a command and gives it to the subscriber in slot, as subscribe does.
+func (s *Shard) subscribeChecked(slot uint32, sub *subscriber, a *subCommand, i int) (*filter, bool, error) {
 	s.filters.steps++
-	tier, permitted := a.tiers[name]
+	name := a.c.Topics[i]
+	tier, permitted := a.permitted(i)
 	if !permitted {
 		var err error
 		if tier, err = s.permit(slot, sub, name, a.rate); err != nil {

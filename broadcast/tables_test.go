@@ -1,8 +1,10 @@
 package broadcast
 
 import (
+	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +98,45 @@ func TestTablesOfGoneTopicsAreSmall(t *testing.T) {
 		}
 		checkShards(t, h)
 	}
+}
+
+// A command of many topics that waits for its place in the stream of messages takes little beside their list, and leaves nothing.
+func TestWaitingCommandsAreSmall(t *testing.T) {
+	const clients, named = 100, 1024
+	cfg := openConfig()
+	cfg.NewTopicsPerSecond, cfg.CommandSteps = 1<<20, named
+	cfg.Classes = []topics.Class{{Match: ">", Mode: topics.ModeAll}}
+	h := New(cfg)
+	s := h.Shard(0)
+	s.Attach(deafOutlet{}, func() {})
+	for slot := range uint32(clients + 1) {
+		s.Join(slot, wire.CodecJSON, 0)
+	}
+	names := numberedUnder(named)
+	s.Subscribe(clients, names, "", "") // the tables have their size
+	drainAll(s)
+	text := fmt.Appendf(nil, `{"op":"sub","topics":["%s"]}`, strings.Join(names, `","`))
+	h.Publish(names[0], []byte("1")) // all others come behind it
+	before := heapInUse()
+	for slot := range uint32(clients) {
+		s.Apply(slot, text)
+	}
+	if len(s.parked.waiting) != clients {
+		t.Fatalf("%d commands wait", len(s.parked.waiting))
+	}
+	const each = 16 + 8 + 1 + 7 // bytes: a name, its pinned filter, its tier, and room for the rest of the command
+	if got := (heapInUse() - before) / clients; got > named*each {
+		t.Errorf("a command of %d topics takes %d bytes while it waits", named, got)
+	}
+	drainAll(s)
+	for slot := range uint32(clients) {
+		if n := s.subs.At(slot).n; n != named {
+			t.Fatalf("client %d has %d topics", slot, n)
+		}
+		s.Leave(slot)
+	}
+	drainAll(s)
+	checkShards(t, h)
 }
 
 // heapInUse returns the bytes of the live objects of the heap.

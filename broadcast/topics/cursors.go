@@ -123,7 +123,11 @@ func (h *Hub) Resume(name string, held []Held, from wire.Cursor, known uint64) (
 				list, told = append(list, gap), max(told, o.number)
 			}
 		}
-		list = append(list, missed...)
+		if list == nil { // of one topic
+			list = missed
+		} else {
+			list = append(list, missed...)
+		}
 		h.spend(&n, 1+len(missed))
 	}
 	return list, told, true

@@ -65,6 +65,16 @@ const (
 	shrinkFrom = 8 * shrinkAt
 )
 
+// Places returns about the number of places of a map of n entries. They double when seven eighths of them are taken, and the map keeps
+// those of its largest size.
+func (p Peak) Places(n int) int {
+	places := 8
+	for n = max(n, int(p)); places/8*7 < n; {
+		places *= 2
+	}
+	return places
+}
+
 // Delete deletes key from m. Go's maps never shrink, so the result is a copy of a map that was large once and is small now.
 func Delete[K comparable, V any](m map[K]V, key K, peak *Peak) map[K]V {
 	*peak = max(*peak, Peak(len(m)))

@@ -104,14 +104,48 @@ func (t *Topic) missed(after, upto uint64, now int64) (list []*Message, whole bo
 		oldest = now - int64(ttl/time.Nanosecond)
 	}
 	first, _ := slices.BinarySearchFunc(t.history, after+1, func(k *kept, seq uint64) int { return cmp.Compare(k.m.Seq, seq) })
-	for _, k := range t.history[first:] {
-		if k.m.Seq > upto {
-			break
-		}
+	last, _ := slices.BinarySearchFunc(t.history, upto+1, func(k *kept, seq uint64) int { return cmp.Compare(k.m.Seq, seq) })
+	list = make([]*Message, 0, max(last-first, 0))
+	for _, k := range t.history[first:last] {
 		if k.m.Received < oldest {
 			return nil, false
 		}
 		list = append(list, k.m)
 	}
 	return list, t.since <= after
+}
+
+// Merge sorts messages by their sequences, and keeps the order of those with the same. The list is that of one topic behind that of
+// another, each in order already: merging them compares each message once for each time that the number of topics can be halved.
+func Merge(list []*Message) []*Message {
+	var ends []int // of the runs in order
+	for i := 1; i <= len(list); i++ {
+		if i == len(list) || list[i].Seq < list[i-1].Seq {
+			ends = append(ends, i)
+		}
+	}
+	if len(ends) < 2 {
+		return list
+	}
+	for merged := make([]*Message, len(list)); len(ends) > 1; list, merged = merged, list {
+		begin, longer := 0, ends[:0]
+		for i := 0; i < len(ends); i += 2 {
+			end := ends[min(i+1, len(ends)-1)]
+			mergeTwo(merged[begin:end], list[begin:ends[i]], list[ends[i]:end])
+			begin, longer = end, append(longer, end)
+		}
+		ends = longer
+	}
+	return list
+}
+
+// mergeTwo merges x and y into dst, which is as long as both together.
+func mergeTwo(dst, x, y []*Message) {
+	for i := range dst {
+		if len(y) == 0 || len(x) > 0 && x[0].Seq <= y[0].Seq {
+			dst[i], x = x[0], x[1:]
+		} else {
+			dst[i], y = y[0], y[1:]
+		}
+	}
 }

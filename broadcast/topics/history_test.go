@@ -1,8 +1,11 @@
 package topics
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,5 +68,25 @@ func TestMapsShrink(t *testing.T) {
 	}
 	if len(m) != 10 || copies != 1 {
 		t.Errorf("%d entries, %d copies", len(m), copies)
+	}
+}
+
+// Lists of several topics one behind the other become one in the order of sequences; messages with the same stay in their order.
+func TestMergeSorts(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		var list []*Message
+		for range random.IntN(9) {
+			seq := uint64(random.IntN(10))
+			for range random.IntN(6) {
+				list = append(list, &Message{Seq: seq})
+				seq += uint64(random.IntN(3))
+			}
+		}
+		want := slices.Clone(list)
+		slices.SortStableFunc(want, func(x, y *Message) int { return cmp.Compare(x.Seq, y.Seq) })
+		if got := Merge(list); !slices.Equal(got, want) {
+			t.Fatalf("%d messages are not in order", len(list))
+		}
 	}
 }

@@ -7,6 +7,7 @@ type Stats struct {
 
 	NameBytes int64 // of both
 	Torn      int64 // topics with a gap in front of their first message
+	Places    int64 // in the tables of names; see Peak.Places
 
 	QueueEntries  int64 // messages in the queues of slow clients
 	QueueMessages int64 // bytes of these that no history holds, each message counted once
@@ -19,6 +20,9 @@ type Stats struct {
 	UpstreamReconnects uint64
 	UpstreamRefused    int               // subscriptions that NATS refuses now
 	UpstreamAsked      int               // lines to NATS that it has not answered
+	UpstreamSubs       int               // subscriptions at NATS, those that end among them
+	UpstreamPlaces     int               // in the tables of these
+	UpstreamFences     int               // of those that end
 	UpstreamText       map[string]uint64 // payloads that should be JSON and were sent as a string, by Class.Match
 
 	Conflated        uint64 // messages that a newer one replaced before they reached a shard's mailbox
@@ -42,6 +46,7 @@ func (h *Hub) Stats() Stats {
 		Topics: int64(len(h.topics)), Interests: int64(len(h.interests)), NameBytes: int64(h.nameBytes), Torn: int64(len(h.torn)),
 		HistoryBytes: int64(h.history.bytes), NewestBytes: int64(h.newest.bytes), Dropped: h.newest.dropped, DelayedBytes: int64(h.delays.bytes), DelayDropped: h.delays.dropped,
 	}
+	st.Places = int64(h.topicsPeak.Places(len(h.topics)) + h.interestsPeak.Places(len(h.interests)) + h.feedsPeak.Places(len(h.feeds)))
 	up := h.upstream
 	h.unlock()
 	queues := h.classes[0].queues
@@ -59,7 +64,8 @@ func (h *Hub) Stats() Stats {
 		c := up.Counts()
 		st.UpstreamDropped, st.UpstreamReconnects, st.Conflated = c.Dropped, c.Reconnects, c.Conflated
 		st.Published, st.PublishErrors, st.UpstreamRefused = c.Published, c.PublishErrors, c.Refused
-		st.UpstreamAsked = c.Asked
+		st.UpstreamAsked, st.UpstreamSubs, st.UpstreamPlaces = c.Asked, c.Subscriptions, c.Places
+		st.UpstreamFences = c.Fences
 	}
 	for _, b := range h.boxes {
 		st.MailboxOverflows += b.Overflows()

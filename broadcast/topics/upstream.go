@@ -38,6 +38,9 @@ type UpstreamCounts struct {
 	PublishErrors uint64
 	Refused       int // subscriptions that NATS refuses now
 	Asked         int // lines to NATS that it has not answered
+	Subscriptions int // those that end among them
+	Places        int // in its tables of these; see Peak.Places
+	Fences        int // of subscriptions that end
 }
 
 var (

@@ -57,6 +57,15 @@ func (a *asked) note(v verb, args []byte) {
 	a.lines = append(a.lines, l)
 }
 
+// noteFence records the place of a fence. Those in a row have one place: the last one stands for all.
+func (a *asked) noteFence(number uint64) {
+	if n := len(a.lines); n > 0 && a.lines[n-1].fence > 0 {
+		a.lines[n-1].fence = number
+	} else {
+		a.lines = append(a.lines, line{fence: number})
+	}
+}
+
 // pong handles the answer to the oldest PING. It returns the subjects whose refusal named no subject, the formerly refused
 // subjects that NATS has now granted, and the last fence before the PING; 0 = none.
 func (a *asked) pong(now time.Time) (refused []refusal, granted []string, fence uint64) {
@@ -83,9 +92,14 @@ func (a *asked) pong(now time.Time) (refused []refusal, granted []string, fence 
 			granted = append(granted, l.subject)
 		}
 	}
-	if a.lines, a.unnamed = a.lines[end+1:], 0; len(a.lines) == 0 {
-		a.lines = nil
+	left := a.lines[end+1:]
+	switch {
+	case len(left) == 0:
+		left = nil
+	case len(left) <= end: // the array would keep all lines before
+		left = slices.Clone(left)
 	}
+	a.lines, a.unnamed = left, 0
 	return refused, granted, fence
 }
 

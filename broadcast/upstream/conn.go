@@ -39,6 +39,7 @@ type conn struct {
 	guard             *guard                        // of the latest socket; nil before the first
 	subscriptions     map[string]*nats.Subscription // by subject or pattern
 	subscriptionsPeak topics.Peak
+	ncPeak            topics.Peak          // of the table of nc, which keeps its size for ever
 	marks             []mark               // in the order of their places in messages
 	fences            []fence              // still to come, by their numbers
 	fenced            uint64               // fences so far

@@ -317,7 +317,7 @@ func (g *guard) askAgain(now time.Time) bool {
 func (g *guard) addFence(fence uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asked.lines = append(g.asked.lines, line{fence: fence})
+	g.asked.noteFence(fence)
 }
 
 // refusals returns the subjects of the subscriptions that NATS refuses now.

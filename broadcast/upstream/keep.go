@@ -25,7 +25,7 @@ func (c *conn) connect(nc *nats.Conn) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	c.mu.Lock()
-	c.nc = nc
+	c.nc, c.ncPeak = nc, 0
 	var subjects []string
 	for subject, sub := range c.subscriptions {
 		c.dropped += droppedFor(sub)
@@ -125,7 +125,18 @@ func (c *conn) ask(nc *nats.Conn, subject string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.subscriptions[subject] = sub
+	c.ncPeak = max(c.ncPeak, topics.Peak(len(c.subscriptions)))
 	return nil
+}
+
+// countTables adds the subscriptions, the places in the tables of c and of nats.go, and the fences to total.
+func (c *conn) countTables(total *topics.UpstreamCounts) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.subscriptions)
+	total.Subscriptions += n
+	total.Places += c.subscriptionsPeak.Places(n) + c.ncPeak.Places(n)
+	total.Fences += len(c.fences)
 }
 
 // unsubscribe lets the subscription go on until a fence among its messages.

@@ -216,6 +216,7 @@ func (n *NATS) Counts() (c topics.UpstreamCounts) {
 		c.Dropped += conn.drops()
 		c.Conflated += conn.conflated.Load()
 		c.Reconnects += conn.reconnects.Load()
+		conn.countTables(&c)
 		if g := conn.latest(); g != nil {
 			c.Refused += g.refusedNow()
 			c.Asked += g.askedNow()

@@ -148,7 +148,7 @@ func (c *Command) readTopics(value []byte, kind string) *Error {
 	if kind != "array" {
 		return BadRequest("%q must not be a %s", "topics", kind)
 	}
-	c.Topics = make([]string, 0, min(1+bytes.Count(value, []byte(",")), 64))
+	c.Topics = make([]string, 0, min(1+bytes.Count(value, []byte(",")), 1024)) // exact, unless names hold commas: append leaves room
 	for i := 1; ; {
 		element, next, more := nextElement(value, i)
 		switch {

@@ -18,14 +18,17 @@ import (
 const (
 	connectionCost   = 512 // conn, subscriber, and gnet's part
 	subscriptionCost = 16  // an entry and a place
-	topicCost        = 313 // a topic in the hub
-	interestCost     = 298 // in a topic or pattern, with its feed
+	topicCost        = 280 // a topic in the hub
+	interestCost     = 329 // in a topic or pattern, with its feed
 	filterCost       = 195 // a topic or pattern in a shard, with its subscribers
-	shardTopicCost   = 140 // a topic in a shard
+	shardTopicCost   = 130 // a topic in a shard
+	placeCost        = 8   // for a topic, in a shard
 	pairCost         = 38  // of a pattern and a topic that it matches, in a shard
 	hubNameCost      = 1.1 // for each byte of a name in the hub
-	upstreamCost     = 320 // of an interest in the NATS client
+	upstreamCost     = 275 // a subscription in the NATS client
+	tableCost        = 25  // a place in a table of names or subscriptions
 	askedCost        = 112 // a line to NATS that it has not answered
+	fenceCost        = 48  // a subscription in the NATS client that ends, with the room that append leaves
 	tornCost         = 80  // a gap in front of a topic's first message
 	queuedCost       = 24  // a message's place in a queue
 )
@@ -38,7 +41,7 @@ func memoryOwners(e *eventloop.Stats, b *broadcast.Stats) map[string]int64 {
 		"output":        e.OutputBytes / 3 * 4, // gnet takes powers of two
 		"subscriptions": b.Subscriptions * subscriptionCost,
 		"topics":        topicBytes(b),
-		"upstream":      b.Interests*upstreamCost + int64(b.UpstreamAsked)*askedCost,
+		"upstream":      int64(b.UpstreamSubs)*upstreamCost + int64(b.UpstreamPlaces)*tableCost + int64(b.UpstreamAsked)*askedCost + int64(b.UpstreamFences)*fenceCost,
 		"pairs":         b.Pairs * pairCost,
 		"newest":        b.NewestBytes,
 		"histories":     b.HistoryBytes,
@@ -64,7 +67,7 @@ func topicBytes(b *broadcast.Stats) int64 {
 	if n := b.Topics + b.Interests; n > 0 {
 		names += float64(b.NameBytes) / float64(n) * float64(b.Filters)
 	}
-	return b.Topics*topicCost + b.Torn*tornCost + b.Interests*interestCost + b.Filters*filterCost + b.ShardTopics*shardTopicCost + int64(names)
+	return b.Topics*topicCost + b.Places*tableCost + b.Torn*tornCost + b.Interests*interestCost + b.Filters*filterCost + b.ShardTopics*shardTopicCost + b.ShardPlaces*placeCost + int64(names)
 }
 
 // ceilingOf returns the largest memory of the process: the configured one, or nine tenths of the memory of the cgroup or the

@@ -86,6 +86,13 @@ func TestAccountIsTheHeap(t *testing.T) {
 		{"topics", func(h *broadcast.Shards, s *broadcast.Shard, _ *sinkOutlet) {
 			subscribe(s, 0, names(100_000, "px.topic.%d"))
 		}},
+		{"topics that linger", func(h *broadcast.Shards, s *broadcast.Shard, _ *sinkOutlet) {
+			subscribe(s, 0, names(100_000, "px.topic.%d"))
+			s.Leave(0)
+			for s.Drain(1e9) {
+			}
+			s.Join(0, wire.CodecJSON, 0)
+		}},
 		{"topics of long names", func(h *broadcast.Shards, s *broadcast.Shard, _ *sinkOutlet) {
 			subscribe(s, 0, names(20_000, strings.Repeat("n", 200)+".%d"))
 		}},

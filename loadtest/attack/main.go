@@ -28,7 +28,7 @@ func main() {
 	flag.IntVar(&o.ceiling, "ceiling", 0, "run the attacks on memory with a runtime.memory_ceiling of so many `MiB` in place of other bounds; 0 = off")
 	flag.Parse()
 	failed := false
-	fmt.Printf("%-42s %-34s %8s %8s %8s %6s %6s %6s %5s %6s\n", "attack", "bounded by", "before", "during", "after", "MB", "peak", "after", "lost", "stop")
+	fmt.Printf("%-42s %-34s %8s %8s %8s %6s %6s %6s %6s %5s %6s\n", "attack", "bounded by", "before", "during", "after", "MB", "peak", "after", "NATS", "lost", "stop")
 	for _, a := range attacks {
 		if !strings.Contains(a.name, o.only) || o.ceiling > 0 && !a.memory {
 			continue
@@ -44,8 +44,8 @@ func main() {
 		bad := r.outside(&o)
 		failed = failed || bad != ""
 		ms := func(d time.Duration) string { return fmt.Sprintf("%.1fms", d.Seconds()*1e3) }
-		fmt.Printf("%-42s %-34s %8s %8s %8s %6d %6d %6d %5d %6s%s\n", a.name, a.keys, ms(r.before), ms(r.during), ms(r.after),
-			r.start>>20, r.peak>>20, r.end>>20, r.lost, fmt.Sprintf("%.1fs", r.stop.Seconds()), bad)
+		fmt.Printf("%-42s %-34s %8s %8s %8s %6d %6d %6d %6d %5d %6s%s\n", a.name, a.keys, ms(r.before), ms(r.during), ms(r.after),
+			r.start>>20, r.peak>>20, r.end>>20, r.nats>>20, r.lost, fmt.Sprintf("%.1fs", r.stop.Seconds()), bad)
 		if r.note != "" {
 			fmt.Println("   ", r.note)
 		}
@@ -63,6 +63,7 @@ func main() {
 type result struct {
 	before, during, after time.Duration // 99th percentile of the bystanders
 	start, peak, end      int64         // resident bytes
+	nats                  int64         // of NATS, at their peak
 	lost                  int           // bystanders
 	stop                  time.Duration // from SIGTERM to the end of the process
 	note                  string        // of the attack; may be empty
@@ -85,16 +86,12 @@ func (r *result) outside(o *options) string {
 	return ""
 }
 
-// settle is the time in which memory is given back after an attack with a ceiling.
+// settle is the time in which memory is given back after an attack on it.
 const settle = 30 * time.Second
 
 // measure runs a against a new server.
 func (a *attack) measure(o *options) (r result, err error) {
-	start := func() (*server, error) { return startServer(o.binary, configuration) }
-	if o.ceiling > 0 {
-		start = func() (*server, error) { return startUnderCeiling(o.binary, o.ceiling) }
-	}
-	s, err := start()
+	s, err := startBeside(o.binary, o.ceiling)
 	if err != nil {
 		return r, err
 	}
@@ -137,7 +134,7 @@ func (a *attack) measure(o *options) (r result, err error) {
 				r.heap, r.told = r.heap-heap, r.told-told
 			}
 		case <-time.After(50 * time.Millisecond):
-			r.peak = max(r.peak, s.rss())
+			r.peak, r.nats = max(r.peak, s.rss()), max(r.nats, s.beside.rss())
 		}
 	}
 	if err != nil {
@@ -145,7 +142,7 @@ func (a *attack) measure(o *options) (r result, err error) {
 	}
 	r.during, r.note = w.phase(), t.note
 	time.Sleep(o.phase)
-	if o.ceiling > 0 {
+	if a.memory {
 		time.Sleep(settle - o.phase)
 	}
 	r.after, r.end, r.lost = w.phase(), s.rss(), w.lost
