@@ -5,7 +5,7 @@
 //	go build -o bin/tickcast ./cmd/tickcast && go run ./loadtest/attack -server bin/tickcast
 //
 // Every attack has a server with the same keys (server.go). The exit status is 1 if a row is outside of its bounds: a latency over
-// twice the quiet one and over -latency, or memory over -memory beyond the start.
+// twice the quiet one and over -latency, memory over -memory beyond the start, or memory a tenth over the start 30 s later.
 //
 // # Layout
 //

@@ -76,17 +76,17 @@ func (r *result) outside(o *options) string {
 	good, most := max(2*r.before, o.latency), r.start+o.memory<<20
 	if o.ceiling > 0 { // it is about memory, and the server is busy with its own
 		good, most = time.Minute, int64(o.ceiling)<<20*12/10
-		if part := float64(r.told) / float64(r.heap); part < 1/1.15 || part > 1.15 || r.end > r.start*11/10 {
+		if part := float64(r.told) / float64(r.heap); part < 1/1.15 || part > 1.15 {
 			return "  !"
 		}
 	}
-	if r.during > good || r.after > good || r.peak > most || r.lost > 0 || r.stop > 11*time.Second {
+	if r.end > r.start*11/10 || r.during > good || r.after > good || r.peak > most || r.lost > 0 || r.stop > 11*time.Second {
 		return "  !"
 	}
 	return ""
 }
 
-// settle is the time in which memory is given back after an attack on it.
+// settle is the time in which memory is given back after an attack.
 const settle = 30 * time.Second
 
 // measure runs a against a new server.
@@ -141,10 +141,7 @@ func (a *attack) measure(o *options) (r result, err error) {
 		return r, err
 	}
 	r.during, r.note = w.phase(), t.note
-	time.Sleep(o.phase)
-	if a.memory {
-		time.Sleep(settle - o.phase)
-	}
+	time.Sleep(max(settle, o.phase))
 	r.after, r.end, r.lost = w.phase(), s.rss(), w.lost
 	if o.ceiling > 0 {
 		r.left, _, err = s.account()

@@ -87,6 +87,7 @@ type server struct {
 	dir          string
 	stream, nats string  // addresses
 	internal     string  // URL of the metrics
+	binary       int64   // resident bytes of files at the first look
 	beside       *server // its NATS; nil = it is NATS
 }
 
@@ -151,16 +152,21 @@ func startServer(binary, keys string) (*server, error) {
 	return nil, fmt.Errorf("%s did not start; see %s", binary, dir)
 }
 
-// rss returns the resident memory in bytes.
+// rss returns the resident bytes of the process. The pages of its binary count as at the first call: those that come into use later are
+// the kernel's to drop.
 func (s *server) rss() int64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	sizes := map[string]int64{}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) > 1 {
 			kib, _ := strconv.ParseInt(f[1], 10, 64)
-			return kib << 10
+			sizes[f[0]] = kib << 10
 		}
 	}
-	return 0
+	if s.binary == 0 {
+		s.binary = sizes["RssFile:"]
+	}
+	return sizes["RssAnon:"] + s.binary
 }
 
 // account returns the live heap at the last collection, which it causes, and the sum of the owners of memory in the metrics: the mean
