@@ -4,12 +4,13 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"time"
 )
 
-// trim returns freed memory to the system after a ramp of connections, or after the account of memory has fallen. The garbage of
-// accepts and upgrades is as large as the memory in use, and the garbage collector alone would keep it for the next ramp. Released
-// ciphers count too, since each is larger than its connection.
+// trim returns freed memory to the system after a ramp of connections, after the account of memory has fallen, and when a calm server has
+// garbage. The garbage of accepts and upgrades is as large as the memory in use, and the garbage collector alone would keep it for the
+// next ramp. Released ciphers count too, since each is larger than its connection.
 func (n *node) trim(ctx context.Context) error {
 	after := n.cfg.Runtime.TrimAfter
 	if after == 0 {
@@ -19,13 +20,14 @@ func (n *node) trim(ctx context.Context) error {
 	defer ticker.Stop()
 	var t trimmer
 	var e ebb
+	l := newLeftover()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-ticker.C:
 			ramp, gone := t.due(n.engine.Connections()+n.engine.KeptCiphers(), now, after), e.due(n.accounted(), now, after)
-			if ramp || gone {
+			if garbage := l.due(now, after); ramp || gone || garbage {
 				giveBack()
 			}
 		}
@@ -89,4 +91,43 @@ func (e *ebb) due(bytes int64, now time.Time, after time.Duration) bool {
 	}
 	*e = ebb{bytes, bytes, now}
 	return true
+}
+
+// A leftover finds garbage and free memory that a calm server would keep for long: it collects nothing while it allocates little.
+type leftover struct {
+	samples   []runtimemetrics.Sample
+	allocated uint64    // bytes since the start of the process
+	at        time.Time // of the look before; zero = there was none
+}
+
+func newLeftover() *leftover {
+	l := new(leftover)
+	for _, name := range []string{"/gc/heap/allocs:bytes", "/gc/heap/live:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes"} {
+		l.samples = append(l.samples, runtimemetrics.Sample{Name: name})
+	}
+	return l
+}
+
+// due looks once in a time, and reports whether memory should be given back.
+func (l *leftover) due(now time.Time, every time.Duration) bool {
+	if now.Sub(l.at) < every {
+		return false
+	}
+	runtimemetrics.Read(l.samples)
+	value := func(i int) uint64 { return l.samples[i].Value.Uint64() }
+	allocated, elapsed, first := value(0)-l.allocated, now.Sub(l.at), l.at.IsZero()
+	l.allocated, l.at = value(0), now
+	live := value(1)
+	garbage := max(value(2), live) - live + value(3)
+	return !first && worthwhile(garbage, live, float64(allocated)/elapsed.Seconds())
+}
+
+// worthwhile reports whether a collection for some bytes of garbage and free memory is worth its price, which grows with the live heap:
+// they are a part of it, and allocations at a rate in bytes a second would not bring them back soon.
+func worthwhile(garbage, live uint64, rate float64) bool {
+	const (
+		least = 1 << 20 // bytes; and a tenth of the live heap. Chosen by us
+		soon  = 30      // seconds
+	)
+	return garbage >= max(least, live/10) && rate*soon < float64(garbage)
 }

@@ -25,3 +25,42 @@ func TestEbb(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 }
+
+// A calm server gives garbage back if that is a part of its heap and does not come again at once.
+func TestWorthwhile(t *testing.T) {
+	const mb, kb = 1 << 20, 1 << 10
+	for _, row := range []struct {
+		garbage, live uint64
+		rate          float64
+		want          bool
+	}{
+		{2 * mb, 6 * mb, 0, true},
+		{2 * mb, 6 * mb, 50 * kb, true},
+		{2 * mb, 6 * mb, 100 * kb, false}, // it would be there again within half a minute
+		{mb / 2, 1 * mb, 0, false},
+		{20 * mb, 600 * mb, 0, false}, // a collection of all that is live costs more
+		{100 * mb, 600 * mb, mb, true},
+	} {
+		if got := worthwhile(row.garbage, row.live, row.rate); got != row.want {
+			t.Errorf("%d MB of garbage beside %d MB, %.0f B/s: %v", row.garbage/mb, row.live/mb, row.rate, got)
+		}
+	}
+}
+
+// The first look knows no rate.
+func TestLeftoverNeedsTwoLooks(t *testing.T) {
+	l, now := newLeftover(), time.Now()
+	garbage = make([]byte, 64<<20)
+	garbage = nil
+	if l.due(now, time.Second) {
+		t.Error("due at the first look")
+	}
+	if l.due(now.Add(time.Second/2), time.Second) {
+		t.Error("due before the time")
+	}
+	if !l.due(now.Add(time.Hour), time.Second) {
+		t.Error("64 MB of garbage are kept")
+	}
+}
+
+var garbage []byte
