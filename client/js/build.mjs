@@ -17,7 +17,7 @@ await build({
   outfile,
   // Fields that only the modules themselves see get short names.
   mangleProps:
-    /^(heard|wants|seen|silent|line|dials|beat|wished|wish|begin|isLive|lost|redial|watch|setStatus|timer|emit|query|dropped|ping|received|opened|lossless|known|handlers|newest|tries|epoch|is|to|last|want|unwant|reset|commands|isDue|again|deliver|gap|acked|refused|tell|answered|failed|pages)$/,
+    /^(heard|lost|seq|reach|silent|line|dials|beat|wished|wish|begin|isLive|redial|watch|setStatus|timer|emit|query|dropped|ping|received|opened|lossless|known|handlers|newest|tries|epoch|is|to|last|want|unwant|reset|commands|isDue|again|deliver|gap|acked|refused|tell|answered|failed|pages|unsent)$/,
 });
 execFileSync("node_modules/.bin/tsc", { stdio: "inherit" });
 

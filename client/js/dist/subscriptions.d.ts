@@ -5,7 +5,9 @@ export declare const uncaught: (error: unknown) => void;
 export declare function call<T>(f: (argument: T) => void, argument: T): void;
 export declare class Subscriptions {
     #private;
-    constructor(silent: Set<string>, emit: Emit);
+    /** Topics and patterns that the server called stale. */
+    readonly silent: Set<string>;
+    constructor(emit: Emit);
     want(topics: string[], handler: Handler, { rate, after }: SubscribeOptions): void;
     /** Takes one handler off, or all. */
     unwant(topics: string[], handler?: Handler): void;

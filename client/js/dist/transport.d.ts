@@ -1,15 +1,14 @@
 import { type Options } from "./types.js";
-/** What a connection tells. After close() it tells nothing more. */
+/** What hears a line. After the line's close() it hears nothing more. */
 export interface Listener {
-    open(): void;
-    /** A message of the server. */
-    message(message: any): void;
-    /** The server is alive, but has nothing to say. */
+    /** The line is open, and the server is alive. */
     heard(): void;
+    /** A message of the server, heard before. */
+    received(message: any): void;
     /** The server wishes that the client comes back in so many milliseconds, and not before. */
-    wait(delay: number): void;
+    wish(min: number): void;
     /** The end. code is a close code, an HTTP status, or 0 if the server was not reached. */
-    close(code: number, reason: string): void;
+    lost(code: number, reason: string): void;
 }
 export interface Line {
     /** Undefined where commands cannot be sent: the request names all subscriptions. */
@@ -18,7 +17,7 @@ export interface Line {
 }
 /** The WebSocket of the options, of the platform, or of npm's ws. */
 export declare function findWebSocket(options: Options): Promise<any>;
-export declare function webSocket(WebSocket: any, url: string, on: Partial<Listener>): Line;
+export declare function webSocket(WebSocket: any, url: string, on: Pick<Listener, "heard"> & Partial<Listener>): Line;
 /** The connection of a SharedWorker, which is a server to its tabs. */
 export declare function shared(worker: string | URL | undefined, url: string, on: Listener): Line;
 /** Server-Sent Events or, with poll, one request after another. query gives the form of the next request. */

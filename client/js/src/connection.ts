@@ -1,6 +1,7 @@
 // A connection that keeps itself alive: which transport, when, and whether it still lives.
 
-import { IDLE, backoff, isFinal, leaving } from "./retry.js";
+import { IDLE, LEAVING, backoff, isFinal, isLeaving, wish } from "./retry.js";
+import type { Subscriptions } from "./subscriptions.js";
 import { type Line, type Listener, fetched, findWebSocket, shared, webSocket } from "./transport.js";
 import { type Emit, type Options, type Status, TickcastError, type TransportName } from "./types.js";
 
@@ -11,15 +12,22 @@ const HEARTBEAT = 15_000; // until the server says another
 const PROBE = 5_000; // for the answer to a ping
 const UPGRADE = 60_000; // between two looks for the way back from a fallback
 
+export const enum Timer {
+  Retry,
+  Open,
+  Upgrade,
+  Heartbeat,
+  /** For subscriptions that were refused for now. */
+  Again,
+  /** For a request with other subscriptions. */
+  Ask,
+}
+
 /** What the connection's owner does. */
 export interface Owner {
   emit: Emit;
   token(): Promise<string | undefined>;
-  /** The query of a request that names all subscriptions. */
-  query(): Record<string, string>;
   received(message: any): void;
-  /** Whether anything is subscribed. */
-  wants(): boolean;
   /** A line without commands is open. */
   begin(): void;
   /** The line is gone. */
@@ -28,42 +36,45 @@ export interface Owner {
 }
 
 const now = () => performance.now();
-const hidden = () => globalThis.document?.visibilityState === "hidden";
+const page = globalThis.document; // none in workers and Node.js
 
-export class Connection {
+export class Connection implements Listener {
   status: Status = { state: "offline", transport: null, stale: [], retryAt: null, code: 0, reason: "" };
-  /** Topics and patterns that the server called stale. */
-  readonly silent = new Set<string>();
   line: Line | null = null;
   /** Of the line. */
   token?: string | undefined;
+  /** Since when it is live; 0 = not. */
+  isLive = 0;
   /** Counts the attempts: what an older line says is ignored. */
   dials = 0;
   /** Milliseconds between two messages at most; 0 is no promise. */
-  beat = HEARTBEAT;
+  beat = 0;
   /** When the server wishes that the client comes back; 0 = it does not say. */
   wished = 0;
 
+  readonly received: Owner["received"];
+
   #url: string;
   #options: Options;
+  #subs: Subscriptions;
   #owner: Owner;
   #transports: TransportName[];
-  #timers: Record<string, ReturnType<typeof setTimeout>> = {};
+  #timers: ReturnType<typeof setTimeout>[] = [];
   #open = false;
-  #live = 0; // since when; 0 = not
   #heard = 0;
   #probed = false;
   #attempt = 0; // failed or short-lived connections in a row
-  #bound = false; // the present wait must not be shortened
   #transport = 0; // index in #transports
   #best = 0; // the one that has worked
   #upgrades = false; // WebSockets have worked
   #signals: AbortController | null = null; // listeners for the network and the page
 
-  constructor(url: string, options: Options, owner: Owner) {
+  constructor(url: string, options: Options, subs: Subscriptions, owner: Owner) {
     this.#url = url;
     this.#options = options;
+    this.#subs = subs;
     this.#owner = owner;
+    this.received = owner.received;
     this.#transports = (options.transports ?? ["ws", "shared", "sse", "poll"]).filter((name) => name !== "shared" || globalThis.SharedWorker);
   }
 
@@ -78,56 +89,46 @@ export class Connection {
     this.#end(1000, "closed");
   }
 
-  /** The server wishes that the client comes back in so many milliseconds, and not before. */
-  wish(delay: number): void {
+  /** The server wishes that the client comes back in so many milliseconds, and not before. By default max is half as much again. */
+  wish(min: number, max?: number): void {
+    const delay = wish(min, max);
     if (delay) this.wished = now() + delay;
   }
 
   /** The server takes commands, or has answered the request that names the subscriptions. */
   begin(): void {
-    this.#live = now();
-    this.setStatus({ state: "live", code: 0, reason: "" });
+    this.isLive = now();
+    this.setStatus({ code: 0, reason: "" });
   }
 
-  /** Since when it is live; 0 if it is not. */
-  get isLive(): number {
-    return this.#live;
+  heard(): void {
+    this.#heard = now();
+    this.#probed = false;
+    if (!this.#open) this.#opened();
   }
 
   async #dial(): Promise<void> {
     const dial = ++this.dials;
     const transport = this.#transports[this.#transport]!;
-    this.beat = HEARTBEAT;
-    this.timer("retry");
+    this.beat = this.wished = 0;
+    this.timer(Timer.Retry);
     this.setStatus({ state: "connecting", transport, retryAt: null });
-    this.timer("open", OPEN_TIMEOUT, () => this.lost(408, "timeout"));
-    const on: Listener = {
-      open: () => this.#opened(),
-      heard: () => {
-        this.#heard = now();
-        this.#probed = false;
-      },
-      message: this.#owner.received,
-      wait: (delay) => this.wish(delay),
-      close: (code, reason) => this.lost(code, reason),
-    };
+    this.timer(Timer.Open, OPEN_TIMEOUT, () => this.lost(408, "timeout"));
     try {
       this.token = await this.#owner.token();
       const WebSocket = transport === "ws" && (await findWebSocket(this.#options));
       if (dial !== this.dials) return;
-      if (WebSocket) this.line = webSocket(WebSocket, this.#url, on);
-      else if (transport === "shared") this.line = shared(this.#options.worker, this.#url, on);
-      else this.line = fetched(this.#url, transport === "poll", this.#owner.query, this.token, on);
+      if (WebSocket) this.line = webSocket(WebSocket, this.#url, this);
+      else if (transport === "shared") this.line = shared(this.#options.worker, this.#url, this);
+      else this.line = fetched(this.#url, transport === "poll", this.#subs.query, this.token, this);
     } catch (error: any) {
       if (dial === this.dials) this.lost(error.code | 0, error.message);
     }
   }
 
   #opened(): void {
-    if (this.#open) return;
     this.#open = true;
-    this.#heard = now();
-    this.timer("open");
+    this.timer(Timer.Open);
     this.watch();
     this.#best = this.#transport;
     if (this.#transports[this.#best] === "ws") this.#upgrades = true;
@@ -141,30 +142,31 @@ export class Connection {
     this.line?.close();
     this.line = null;
     this.#open = this.#probed = false;
-    this.#live = 0;
-    this.silent.clear();
-    for (const name in this.#timers) this.timer(name);
+    this.isLive = 0;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#subs.reset();
     this.#owner.dropped();
   }
 
   lost(code: number, reason: string): void {
     const opened = this.#open;
-    if (this.#live && now() - this.#live >= STABLE) this.#attempt = 0;
+    if (this.isLive && now() - this.isLive >= STABLE) this.#attempt = 0;
     this.#drop();
-    if (code === IDLE && !this.#owner.wants()) return this.#end(code, reason);
+    if (code === 401 && opened) return void this.#dial(); // a poll is not told that its token expires: only a new one's refusal is final
+    if (code === IDLE && !this.#subs.isDue) return this.#end(code, reason); // all are due when the line is gone
     if (isFinal(code)) {
       this.#end(code, reason);
       return this.#owner.emit("error", new TickcastError(code, reason || "refused"));
     }
-    if (!opened && this.#tryNext(code)) return void this.#dial();
-    if (!opened) this.#best = 0;
+    if (!opened) {
+      if (this.#tryNext(code)) return void this.#dial();
+      this.#best = 0;
+    }
     this.#transport = this.#best;
-    const wish = this.wished ? Math.max(0, this.wished - now()) : leaving(code);
-    this.wished = 0;
-    this.#bound = wish !== undefined;
-    const delay = wish ?? backoff(this.#attempt++, hidden());
-    this.timer("retry", delay, () => this.#dial());
-    this.#offline(code, reason, Date.now() + delay);
+    if (isLeaving(code) && !this.wished) this.wish(LEAVING, 15 * LEAVING);
+    const delay = this.wished ? Math.max(0, this.wished - now()) : backoff(this.#attempt++, page?.hidden);
+    this.timer(Timer.Retry, delay, () => this.#dial());
+    this.setStatus({ state: "offline", transport: null, retryAt: Date.now() + delay, code, reason });
   }
 
   /** Chooses the next transport after one that did not open; false if that would not help. A WebSocket does not tell why, so
@@ -177,11 +179,7 @@ export class Connection {
   #end(code: number, reason: string): void {
     this.#drop();
     this.#transport = this.#best = 0;
-    this.#offline(code, reason, null);
-  }
-
-  #offline(code: number, reason: string, retryAt: number | null): void {
-    this.setStatus({ state: "offline", transport: null, retryAt, code, reason });
+    this.setStatus({ state: "offline", transport: null, retryAt: null, code, reason });
   }
 
   redial(): void {
@@ -193,10 +191,10 @@ export class Connection {
   #upgradeLater(): void {
     const best = this.#transports.indexOf("ws");
     if (best < 0 || best > this.#best) return;
-    this.timer("ws", (this.#options.upgradeInterval ?? UPGRADE) * (1 + Math.random()), async () => {
+    this.timer(Timer.Upgrade, (this.#options.upgradeInterval ?? UPGRADE) * (1 + Math.random()), async () => {
       const dial = this.dials;
       const probe = webSocket(await findWebSocket(this.#options), this.#url, {
-        open: () => {
+        heard: () => {
           probe.close();
           if (dial !== this.dials) return;
           this.#transport = best;
@@ -213,7 +211,7 @@ export class Connection {
    *  that the machine slept: messages may wait behind it, so the ping comes first. */
   watch(): void {
     const beat = this.beat || HEARTBEAT;
-    this.timer("hb", this.#probed ? Math.min(PROBE, beat / 2) : beat / 2, () => {
+    this.timer(Timer.Heartbeat, this.#probed ? Math.min(PROBE, beat / 2) : beat / 2, () => {
       const quiet = now() - this.#heard;
       if (!this.#probed && quiet < 2 * beat) this.watch();
       else if (this.#probed || !this.#probe()) this.lost(0, "silence");
@@ -221,7 +219,7 @@ export class Connection {
   }
 
   #probe(): boolean {
-    if (!this.#live || !this.line!.send) return false;
+    if (!this.isLive || !this.line!.send) return false;
     this.#probed = true;
     this.#owner.ping();
     this.watch();
@@ -231,11 +229,10 @@ export class Connection {
   #listen(): void {
     this.#signals = new AbortController();
     const { signal } = this.#signals;
-    const page = globalThis.document;
     const listen = (names: string, f: () => void) => {
       for (const name of names.split(" ")) for (const target of [page, globalThis]) target?.addEventListener?.(name, f, { signal });
     };
-    listen("online offline visibilitychange", () => hidden() || this.#wake());
+    listen("online offline visibilitychange", () => page?.hidden || this.#wake());
     // A frozen page cannot read, and one with a connection is not kept for the "back" button.
     listen("freeze pagehide", () => (this.line || this.status.retryAt) && this.#end(1000, "frozen"));
     listen("resume pageshow", () => this.status.reason === "frozen" && this.connect());
@@ -243,18 +240,18 @@ export class Connection {
 
   /** The network or the page has changed: retries now, or asks whether the line still lives. */
   #wake(): void {
-    if (!this.#probe() && !this.#bound && this.status.retryAt) this.#dial();
+    if (!this.#probe() && !this.wished && this.status.retryAt) this.#dial();
   }
 
   setStatus(change: Partial<Status>): void {
-    const status = { ...this.status, ...change, stale: [...this.silent] };
-    if (this.#live) status.state = status.stale[0] ? "stale" : "live";
+    const status = { ...this.status, ...change, stale: [...this.#subs.silent] };
+    if (this.isLive) status.state = status.stale[0] ? "stale" : "live";
     this.#owner.emit("status", (this.status = status));
   }
 
-  /** Sets the line's timer of a name, or clears it. */
-  timer(name: string, delay?: number, f?: () => void): void {
-    clearTimeout(this.#timers[name]);
-    if (f) this.#timers[name] = setTimeout(f, delay);
+  /** Sets a timer of the line, or clears it. */
+  timer(timer: Timer, delay?: number, f?: () => void): void {
+    clearTimeout(this.#timers[timer]);
+    if (f) this.#timers[timer] = setTimeout(f, delay);
   }
 }

@@ -6,8 +6,8 @@
 //   client.on("lost", ({ topic, from }) => reload(topic, from));
 //   const stop = client.subscribe(["px.AAPL", "px.FX.*"], (m) => console.log(m.t, m.d));
 
-import { Connection } from "./connection.js";
-import { IDLE, wish } from "./retry.js";
+import { Connection, Timer } from "./connection.js";
+import { IDLE } from "./retry.js";
 import { Subscriptions, call, uncaught } from "./subscriptions.js";
 import { ask } from "./transport.js";
 import { type Ack, type Emit, type Events, type Handler, type Message, type Options, type Status, type SubscribeOptions, TickcastError, type TopicState } from "./types.js";
@@ -23,7 +23,7 @@ interface Pending {
   answered(ack: Ack): void;
   failed(error: TickcastError): void;
   pages?: Ack; // so far
-  text?: string; // not sent yet
+  unsent?: string;
 }
 
 const list = (topics: string | readonly string[]) => [topics].flat() as string[];
@@ -48,20 +48,15 @@ export class Tickcast {
   constructor(url = "stream", options: Options = {}) {
     this.#options = options;
     this.url = new URL(url, globalThis.location?.href).href.replace(/^ws/, "http");
-    this.#connection = new Connection(this.url, options, {
+    this.#subs = new Subscriptions(this.#emit);
+    this.#connection = new Connection(this.url, options, this.#subs, {
       emit: this.#emit,
       token: this.#token,
-      query: () => this.#subs.query(),
       received: this.#received,
-      wants: () => this.#subs.isDue, // as all are when the line is gone
       begin: this.#begin,
-      dropped: () => {
-        this.#subs.reset();
-        this.#fail(true);
-      },
+      dropped: () => this.#fail(true),
       ping: () => this.request({ op: "ping" }).catch(() => {}),
     });
-    this.#subs = new Subscriptions(this.#connection.silent, this.#emit);
   }
 
   get status(): Status {
@@ -146,7 +141,7 @@ export class Tickcast {
   // ---- messages
 
   #received = (m: any): void => {
-    const { silent } = this.#connection;
+    const { silent } = this.#subs;
     switch (m.op) {
       case undefined:
         return this.#subs.deliver(m);
@@ -170,7 +165,7 @@ export class Tickcast {
         this.#subs.gap(m.t, m.why);
         break;
       case "drain":
-        this.#connection.wish(wish(m.after[0], m.after[1]));
+        this.#connection.wish(m.after[0], m.after[1]);
         break;
       case "close": // of a line that has no close codes
         return this.#connection.lost(m.code, m.reason);
@@ -185,9 +180,8 @@ export class Tickcast {
     this.#bytes = limits.message_bytes;
     this.#connection.watch();
     const { line, token } = this.#connection;
-    if (!line!.send) return;
-    if (token) this.#command({ op: "auth", token }, true).then(this.#begin, this.#begin); // a server without tokens refuses it, others close
-    else this.#begin();
+    if (token && line!.send) this.#command({ op: "auth", token }, true).then(this.#begin, this.#begin); // a server without tokens refuses it, others close
+    else if (line!.send) this.#begin();
   }
 
   /** The server takes commands, or has answered a request that names the subscriptions. */
@@ -220,11 +214,11 @@ export class Tickcast {
   /** Asks again for subscriptions that the server could not give. */
   #again(delay: number | undefined): void {
     this.#updateSoon();
-    if (!delay) return;
-    this.#connection.timer("later", delay, () => {
-      this.#subs.again();
-      this.#update();
-    });
+    if (delay)
+      this.#connection.timer(Timer.Again, delay, () => {
+        this.#subs.again();
+        this.#update();
+      });
   }
 
   #emit: Emit = (name, event) => {
@@ -249,10 +243,10 @@ export class Tickcast {
   #update(): void {
     this.#turn = false;
     const { line, isLive } = this.#connection;
-    if (isLive && line!.send) {
+    if (isLive && line?.send) {
       for (const command of this.#subs.commands(this.#bytes, this.#nextId)) line!.send!(command);
     } else if (isLive && this.#subs.isDue) {
-      this.#connection.timer("ask", GATHER, () => this.#connection.redial());
+      this.#connection.timer(Timer.Ask, GATHER, () => this.#connection.redial());
     }
     this.#subs.tell();
   }
@@ -261,17 +255,17 @@ export class Tickcast {
     return new Promise((answered, failed) => {
       if (this.#pending.size >= MAX_COMMANDS) return failed(new TickcastError(106, "full"));
       const id = this.#nextId();
-      this.#pending.set(id, { answered, failed, text: JSON.stringify({ ...command, id }) });
+      this.#pending.set(id, { answered, failed, unsent: JSON.stringify({ ...command, id }) });
       if (now) this.#send(id);
     });
   }
 
   #send(id: number): void {
-    const { line } = this.#connection;
     const pending = this.#pending.get(id)!;
+    const { line } = this.#connection;
     if (!line!.send) return this.#settle(id)!.failed(new TickcastError(108, "no WebSocket"));
-    if (pending.text) line!.send(pending.text);
-    pending.text = "";
+    if (pending.unsent) line!.send(pending.unsent);
+    pending.unsent = "";
   }
 
   #settle(id: number): Pending | undefined {
@@ -282,7 +276,7 @@ export class Tickcast {
 
   /** The line is gone. Commands that are still queued may outlive it. */
   #fail(queued: boolean): void {
-    for (const [id, { text }] of this.#pending) if (!(queued && text)) this.#settle(id)!.failed(new TickcastError(0, "disconnected"));
+    for (const [id, { unsent }] of this.#pending) if (!(queued && unsent)) this.#settle(id)!.failed(new TickcastError(0, "closed"));
   }
 
   // ---- tokens

@@ -1,21 +1,20 @@
 // The transports: a connection as lines of text, whatever carries them.
 
-import { NO_WEBSOCKET, wish } from "./retry.js";
+import { NO_WEBSOCKET } from "./retry.js";
 import { type Options, TickcastError } from "./types.js";
 
 const EVENTS = "text/event-stream";
 
-/** What a connection tells. After close() it tells nothing more. */
+/** What hears a line. After the line's close() it hears nothing more. */
 export interface Listener {
-  open(): void;
-  /** A message of the server. */
-  message(message: any): void;
-  /** The server is alive, but has nothing to say. */
+  /** The line is open, and the server is alive. */
   heard(): void;
+  /** A message of the server, heard before. */
+  received(message: any): void;
   /** The server wishes that the client comes back in so many milliseconds, and not before. */
-  wait(delay: number): void;
+  wish(min: number): void;
   /** The end. code is a close code, an HTTP status, or 0 if the server was not reached. */
-  close(code: number, reason: string): void;
+  lost(code: number, reason: string): void;
 }
 
 export interface Line {
@@ -36,14 +35,14 @@ export async function findWebSocket(options: Options): Promise<any> {
   }
 }
 
-export function webSocket(WebSocket: any, url: string, on: Partial<Listener>): Line {
+export function webSocket(WebSocket: any, url: string, on: Pick<Listener, "heard"> & Partial<Listener>): Line {
   const socket = new WebSocket(url.replace("http", "ws"), ["tickcast.v1.json"]);
-  socket.onopen = on.open;
+  socket.onopen = () => on.heard();
   socket.onmessage = (event: any) => {
-    on.heard?.();
-    on.message?.(JSON.parse(event.data));
+    on.heard();
+    on.received?.(JSON.parse(event.data));
   };
-  socket.onclose = (event: any) => on.close?.(event.code, event.reason);
+  socket.onclose = (event: any) => on.lost?.(event.code, event.reason);
   socket.onerror = () => {}; // close follows; without a listener, npm's ws ends the process
   return {
     send: (text) => socket.send(text),
@@ -58,11 +57,10 @@ export function webSocket(WebSocket: any, url: string, on: Partial<Listener>): L
 export function shared(worker: string | URL | undefined, url: string, on: Listener): Line {
   const shared = new SharedWorker(worker ?? new URL("tickcast-worker.js", url), { type: "module", name: url });
   const { port } = shared;
-  shared.onerror = () => on.close(404, "no");
+  shared.onerror = () => on.lost(404, "no");
   port.onmessage = ({ data }) => {
-    on.open();
     on.heard();
-    on.message(data);
+    on.received(data);
   };
   return {
     send: (text) => port.postMessage(text),
@@ -78,26 +76,22 @@ export function fetched(url: string, poll: boolean, query: () => Record<string, 
   const abort = new AbortController();
   const { signal } = abort;
   const run = async () => {
-    let extra: any = poll && { wait: "0s" }; // the first answer says that there is a way
+    const form = query();
+    if (poll) form.wait = "0s"; // the first answer says that there is a way
     do {
-      const form: Record<string, string> = { ...query(), ...extra };
       const response = await ask(url, form, token, signal, poll ? undefined : EVENTS);
       const { headers, ok, status } = response;
-      on.wait(wish(+headers.get("Retry-After")! * 1_000));
-      if (!ok || !(poll || headers.get("Content-Type")?.startsWith(EVENTS))) {
-        abort.abort();
-        return on.close(ok ? 406 : status, "HTTP " + status);
-      }
+      on.wish(+headers.get("Retry-After")! * 1_000);
+      if (!ok || !(poll || headers.get("Content-Type")?.startsWith(EVENTS))) return on.lost(ok ? 406 : status, "HTTP " + status);
       if (!poll) await events(response.body!, signal, on);
-      on.open();
       on.heard();
       // Nothing new means that nothing is missing.
       const messages = status === 204 ? [{ op: "ack", topics: JSON.parse(form.topics!).map((t: string) => ({ t, recovered: true })) }] : await response.json();
-      for (const message of messages) signal.aborted || on.message(message);
-      extra = { wait: "25s", after: headers.get("Tickcast-Cursor") ?? form.after };
+      for (const message of messages) signal.aborted || on.received(message);
+      Object.assign(form, { wait: "25s", after: headers.get("Tickcast-Cursor") ?? form.after });
     } while (!signal.aborted);
   };
-  run().catch((error) => signal.aborted || on.close(0, error.message));
+  run().catch((error) => signal.aborted || on.lost(0, error.message));
   return { close: () => abort.abort() };
 }
 
@@ -122,17 +116,16 @@ async function events(body: ReadableStream<Uint8Array>, signal: AbortSignal, on:
   for (;;) {
     const { value, done } = await reader.read();
     if (done) throw Error("end");
-    on.open();
     on.heard();
     const lines = (text + value).split(/\r?\n/);
     text = lines.pop()!;
     for (const line of lines) {
       signal.throwIfAborted();
-      const [, field, rest] = /^(\w*):? ?(.*)/s.exec(line)!;
-      if (field === "data") data += rest;
-      else if (field === "retry") on.wait(wish(+rest!));
+      const [, field, value] = /^(\w*):? ?(.*)/s.exec(line)!;
+      if (field === "data") data += value;
+      else if (field === "retry") on.wish(+value!);
       else if (!line && data) {
-        on.message(JSON.parse(data));
+        on.received(JSON.parse(data));
         data = "";
       }
     }

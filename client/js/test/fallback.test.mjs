@@ -1,9 +1,12 @@
 // The fallbacks: Server-Sent Events and long polling through proxies that block upgrades, and the way back.
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
 import { noUpgrade, startProxy } from "./proxy.mjs";
-import { client, live, natsOf, startServer, until, warm } from "./server.mjs";
+import { client, live, natsOf, startServer, tokenOf, until, warm } from "./server.mjs";
 
 const CLASSES = `
 [publish]
@@ -12,6 +15,10 @@ topics = [">"]
 match = "ord.>"
 mode = "all"
 history = 1000
+[[topic]]
+match = "few.>"
+mode = "all"
+history = 5
 `;
 
 const server = await startServer(CLASSES);
@@ -93,6 +100,117 @@ describe("fallback", () => {
       await until(() => seen.length >= n, `${seen.length} of ${n}`);
       assert.deepEqual(seen, Array.from({ length: n }, (_, i) => i));
       assert.deepEqual(c.heard.lost, []);
+    });
+
+    test(transport + ": each topic of an epoch gets what it has missed, once", async () => {
+      const [all, early, late, fresh] = [">", "early", "late", "fresh"].map((name) => `ord.${transport}.${name}`);
+      const keeper = client(server.stream);
+      keeper.subscribe(all, () => {});
+      await warm(keeper, nc, early, late);
+      const before = keeper.cursor(all);
+      for (const n of [1, 2]) nc.publish(early, String(n));
+      nc.publish(late, "3");
+      await nc.flush();
+      const proxy = await startProxy(server.stream);
+      const c = client(proxy.url, { transports: [transport] });
+      const seen = { [early]: [], [late]: [], [fresh]: [] };
+      const see = (m) => m.k || m.d === "warm" || seen[m.t].push(m.d);
+      c.subscribe(late, see);
+      await live(c, late);
+      nc.publish(late, "4");
+      await until(() => seen[late].includes(4));
+      c.subscribe(early, see, { after: before });
+      await until(() => seen[early].length >= 2);
+      c.subscribe(fresh, see);
+      await live(c, early, late, fresh);
+      for (const n of [5, 6]) {
+        for (const topic of [late, early, fresh]) nc.publish(topic, String(n));
+        await until(() => seen[fresh].includes(n) && seen[early].includes(n) && seen[late].includes(n));
+        proxy.cut();
+        await until(() => c.status.state === "offline");
+        c.connect();
+        await live(c, early, late, fresh);
+      }
+      for (const topic of [late, early, fresh]) nc.publish(topic, "7");
+      await until(() => Object.values(seen).every((list) => list.includes(7)));
+      assert.deepEqual(seen, { [early]: [1, 2, 5, 6, 7], [late]: [4, 5, 6, 7], [fresh]: [5, 6, 7] });
+      assert.deepEqual([c.heard.lost, c.heard.error], [[], []]);
+    });
+
+    test(transport + ": a topic that is silent for long costs others no history", async () => {
+      const [quiet, busy] = [`few.${transport}.quiet`, `few.${transport}.busy`];
+      const keeper = client(server.stream); // keeps the server's interest
+      keeper.subscribe([quiet, busy], () => {});
+      await warm(keeper, nc, quiet, busy);
+      const proxy = await startProxy(server.stream);
+      const c = client(proxy.url);
+      const seen = [];
+      c.subscribe([quiet, busy], (m) => m.k || m.d === "warm" || seen.push(m.d));
+      await live(c, quiet, busy);
+      let n = 0;
+      const publish = async (topic) => {
+        nc.publish(topic, String(n++));
+        await until(() => seen.length >= n);
+      };
+      const back = async () => {
+        await until(() => c.status.transport === transport || void (c.status.retryAt && c.connect()));
+        await live(c, quiet, busy);
+      };
+      await publish(quiet);
+      for (let i = 0; i < 10; i++) await publish(busy);
+      proxy.refuse = refuse;
+      proxy.cut();
+      await until(() => c.status.state === "offline");
+      await back();
+      for (let i = 0; i < 10; i++) await publish(busy);
+      proxy.cut();
+      await until(() => c.status.state === "offline");
+      await back();
+      await publish(busy);
+      await publish(quiet);
+      assert.deepEqual(seen, Array.from({ length: n }, (_, i) => i));
+      assert.deepEqual(c.heard.lost, []);
+    });
+
+    test(transport + ": a topic that is refused is told once", async () => {
+      const c = client(server.stream, { transports: [transport] });
+      const seen = [];
+      c.subscribe(["$SYS.x", "px.R"], (m) => seen.push(m.d));
+      await live(c, "px.R");
+      await warm(c, nc, "px.R");
+      for (const n of [1, 2, 3]) {
+        nc.publish("px.R", String(n));
+        await until(() => seen.includes(n));
+      }
+      assert.deepEqual(c.heard.error.map(({ code, topic }) => [code, topic]), [[103, "$SYS.x"]]);
+      assert.equal(c.state("$SYS.x"), "refused");
+    });
+
+    test(transport + ": a token that expires is followed by another, whose refusal is final", async () => {
+      const dir = mkdtempSync(join(tmpdir(), "tickcast-token-"));
+      after(() => rmSync(dir, { recursive: true }));
+      const secret = join(dir, "secret");
+      writeFileSync(secret, "0123456789abcdef0123456789abcdef");
+      const server = await startServer(`[auth]\nsecret = ${JSON.stringify(secret)}\nnotice = "1s"\ngrace = "1s"\nleeway = "0s"\n`);
+      const nc = await natsOf(server);
+      const tokens = [tokenOf(secret, 10, "sec.>"), tokenOf(secret, 3600, "sec.>")];
+      let asked = 0;
+      const c = client(server.stream, { transports: [transport], token: () => tokens[Math.min(asked++, 1)] });
+      const refused = client(server.stream, { transports: [transport], token: () => (refused.asked = refused.asked ? "nonsense" : tokens[0]) });
+      let last;
+      c.subscribe("sec.a", (m) => (last = m.d));
+      refused.subscribe("sec.a", () => {});
+      await live(c, "sec.a");
+      await live(refused, "sec.a");
+      await until(() => asked > 1 && c.state("sec.a") === "live");
+      await until(() => {
+        nc.publish("sec.a", '"x"');
+        return last === "x";
+      });
+      assert.deepEqual([c.heard.error, c.heard.lost], [[], []]);
+      await until(() => refused.heard.error.length);
+      assert.deepEqual(refused.heard.error.map(({ code }) => code), [401]);
+      assert.deepEqual([refused.status.state, refused.status.retryAt], ["offline", null]);
     });
   }
 
