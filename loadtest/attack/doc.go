@@ -13,9 +13,12 @@
 //	feed.go     the feed, and the bystanders that read it
 //	server.go   the server under attack: its keys, its memory, its end
 //	attacks.go  the attacks
+//	attacker.go the process in which an attack runs
 //	main.go     the runs and their table
 //
 // # Why
+//
+// An attack runs in a process of its own, of the lowest priority: in the real world it takes no time of the server's processors.
 //
 // The clients are goroutines with blocking sockets. A few hundred are enough, and the code of an attack should read like its
 // description.

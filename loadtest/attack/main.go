@@ -19,6 +19,13 @@ type options struct {
 }
 
 func main() {
+	if what := os.Getenv(attackerVar); what != "" {
+		if err := attacker(what); err != nil {
+			fmt.Fprintln(os.Stderr, "attack: error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.binary, "server", "bin/tickcast", "the server's `binary`")
 	flag.StringVar(&o.only, "only", "", "run the attacks whose name holds this `text`")
@@ -118,15 +125,14 @@ func (a *attack) measure(o *options) (r result, err error) {
 		}
 	}
 
-	attacking, end := context.WithTimeout(ctx, o.phase)
-	defer end()
-	done := make(chan struct{})
-	t := &target{addr: s.stream, nats: n}
-	go func() { defer close(done); a.run(attacking, t) }()
+	done, err := a.start(s, o.phase)
+	if err != nil {
+		return r, err
+	}
 	counted := time.After(o.phase * 6 / 10) // a collection and the metrics take their time
 	for running := true; running; {
 		select {
-		case <-done:
+		case r.note = <-done:
 			running = false
 		case <-counted:
 			if o.ceiling > 0 {
@@ -140,7 +146,7 @@ func (a *attack) measure(o *options) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.during, r.note = w.phase(), t.note
+	r.during = w.phase()
 	time.Sleep(max(settle, o.phase))
 	r.after, r.end, r.lost = w.phase(), s.rss(), w.lost
 	if o.ceiling > 0 {
