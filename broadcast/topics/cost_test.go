@@ -191,3 +191,48 @@ func TestEndOfSubscriptionsCostsTheirTopics(t *testing.T) {
 		}
 	}
 }
+
+// Patterns over the same topics that end one after the other look at each pair of them a few times, and not at all pairs for each end.
+func TestEndOfManyPatternsCostsTheirPairs(t *testing.T) {
+	all := func(string) bool { return true }
+	for _, levels := range []int{1, 4, 8} {
+		h, up := New(Config{}), new(listUpstream)
+		const topics = 20
+		patterns := []string{"p"}
+		for range levels {
+			var longer []string
+			for _, p := range patterns {
+				longer = append(longer, p+".a", p+".*")
+			}
+			patterns = longer
+		}
+		for i := range patterns {
+			patterns[i] += ".>"
+		}
+		for _, p := range append(patterns, "p.>") { // the last one stays
+			raise(t, h, p)
+			lookOnce(t, h, up)
+		}
+		base := "p" + strings.Repeat(".a", levels)
+		for i := range topics {
+			h.Publish(fmt.Sprintf("%s.%d", base, i), []byte("1"))
+		}
+		if len(h.topics) != topics {
+			t.Fatalf("%d topics", len(h.topics))
+		}
+		for _, p := range patterns {
+			h.Lower(0, p)
+		}
+		h.reconcile(t.Context(), up, new(reconciler))
+		h.steps = 0
+		for _, p := range patterns {
+			h.Ended(p, all)
+		}
+		if pairs := uint64(len(patterns) * topics); h.steps > 6*pairs || h.steps < pairs {
+			t.Errorf("%d patterns over %d topics: their ends take %d steps for %d pairs", len(patterns), topics, h.steps, pairs)
+		}
+		if len(h.heirs) > 0 {
+			t.Errorf("heirs of %d topics are left", len(h.heirs))
+		}
+	}
+}

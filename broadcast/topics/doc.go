@@ -17,6 +17,7 @@
 //	mailbox.go    Mailbox: the queue to one shard, and its wake-up
 //	upstream.go   Upstream and Stream: the interfaces to NATS
 //	clock.go      Clock: the time of a hub, which a simulator hands in
+//	owner.go      the subscription of a topic whose copies count
 //	registry.go   the tables of all these, guarded by the hub; the way of a message to the mailboxes
 //	holes.go      losses become entries of their topics
 //	seam.go       the place where a subscription ends and another one goes on

@@ -55,7 +55,7 @@ func (h *Hub) tellOrphans(f *feed) {
 	}
 	h.total++ // the hole's own position
 	for _, t := range h.topicsBehind(f) {
-		if h.aim(t); t.owner == nil {
+		if h.own(t); t.owner == nil {
 			h.cutIn(t, handedOver)
 		}
 	}
@@ -89,14 +89,13 @@ func (r *registry) overtakes(f *feed) bool {
 // handOver gives the topics of f, which has ended or brings nothing any more, to other feeds. The copies of those on other
 // connections do not count until HandedOver with the number that it returns. 0 = there are none. Hub.mu is held.
 func (h *Hub) handOver(f *feed, same func(source string) bool) (number uint64) {
-	h.reown(f)
-	if same == nil {
+	if same == nil { // the topics have other owners when those are asked for
 		return 0
 	}
 	var o *handover
 	for _, t := range h.topicsBehind(f) {
 		former := t.owner
-		h.aim(t)
+		h.own(t)
 		if former != f || t.owner != nil && same(t.owner.subject) { // an earlier handover to this connection still holds
 			continue
 		}
@@ -127,7 +126,7 @@ func (h *Hub) HandedOver(handover uint64, same func(source string) bool) {
 		if t.awaits == nil { // another topic of that name has taken it over
 			return true
 		}
-		h.aim(t)
+		h.own(t)
 		if t.awaits.number > handover || t.owner != nil && !same(t.owner.subject) && !t.awaits.origin(t.owner.subject) {
 			return false
 		}

@@ -21,7 +21,7 @@ func (h *Hub) Lose(why string, stale bool, from func(source string) bool) {
 	if len(o.sources) < len(h.feeds) {
 		o.spared = make(map[*Topic]struct{})
 		for t := range h.all {
-			if h.aim(t); t.owner != nil && !from(t.owner.subject) {
+			if h.own(t); t.owner != nil && !from(t.owner.subject) {
 				o.spared[t] = struct{}{}
 			}
 		}
@@ -58,7 +58,7 @@ func (h *Hub) Refuse(source, why string, same func(source string) bool) (handove
 	}
 	var owned []*Topic
 	for _, t := range h.topicsBehind(f) {
-		if h.aim(t); t.owner == f {
+		if h.own(t); t.owner == f {
 			owned = append(owned, t)
 		}
 	}
@@ -82,7 +82,7 @@ func (h *Hub) Refuse(source, why string, same func(source string) bool) (handove
 // tellDenied calls the topics behind f stale that no subscription brings, since NATS refuses them. Hub.mu is held.
 func (h *Hub) tellDenied(f *feed, why string) {
 	for _, t := range h.topicsBehind(f) {
-		if h.aim(t); t.owner == nil {
+		if h.own(t); t.owner == nil {
 			h.setStale(t, causeDenied, why)
 		}
 	}
@@ -103,7 +103,7 @@ func (h *Hub) Grant(source string) {
 	h.reown(f)
 	h.total++ // the hole's own position
 	for _, t := range h.topicsBehind(f) {
-		h.aim(t)
+		h.own(t)
 		s := t.state.Load()
 		denied := s != nil && s.cause == causeDenied
 		switch {

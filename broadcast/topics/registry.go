@@ -27,7 +27,8 @@ type registry struct {
 	agenda
 	interests map[string]*interest
 	patterns  subject.Trie[*interest] // the interests with wildcards
-	patternAt uint64                  // grows whenever patterns, feeds or their shards change
+	patternAt uint64                  // grows whenever patterns or their shards change
+	feedAt    uint32                  // grows whenever more feeds bring messages; not when some end
 	feeds     map[string]*feed        // the subscriptions, by subject or pattern
 	wide      subject.Trie[*feed]     // of these, those with wildcards
 	turns     uint64                  // how often upstream was asked for a feed
@@ -35,6 +36,7 @@ type registry struct {
 	denials   int                     // feeds with denied
 	handovers uint64                  // so far
 	awaiting  []*Topic                // those with Topic.awaits
+	heirs     map[*Topic]heirs        // of topics whose owner has ended; see registry.inherit
 	seams     map[*Topic]*seam        // where subscriptions end
 	orphans   map[string]*Topic       // of these, those that have ended, by name
 	torn      map[*Topic]tear         // of the topics that are torn: not more than there are topics
@@ -164,6 +166,7 @@ func (r *registry) removeTopic(t *Topic) {
 	t.ended.Store(true)
 	r.dropSeam(t)
 	r.mendTear(t)
+	delete(r.heirs, t)
 	if t.awaits != nil {
 		r.orphans[t.Name] = t
 	}
@@ -240,11 +243,11 @@ func (r *registry) tellHoles(t *Topic) {
 
 // aim works out the targets of t and the feed whose copies count, unless they are known.
 func (r *registry) aim(t *Topic) {
+	r.own(t)
 	if t.targetsAt == r.patternAt {
 		return
 	}
 	before := t.targets
-	t.owner = nil
 	wanted := make([]bool, len(r.boxes))
 	mark := func(i *interest) {
 		for n, w := range i.shards {
@@ -256,18 +259,6 @@ func (r *registry) aim(t *Topic) {
 	}
 	for _, i := range r.patterns.Match(nil, t.Name) {
 		mark(i)
-	}
-	own := func(f *feed) {
-		if f.asked && !f.denied && (t.owner == nil || f.turn < t.owner.turn) {
-			t.owner = f
-		}
-	}
-	name := t.Class.SubjectOf(t.Name)
-	if f := r.feeds[name]; f != nil {
-		own(f)
-	}
-	for _, f := range r.wide.Match(nil, name) {
-		own(f)
 	}
 	t.targets = nil
 	for n, w := range wanted {

@@ -58,7 +58,7 @@ func (r *registry) openSeams(f *feed, same func(source string) bool) {
 	for t, s := range ended {
 		r.steps++
 		delete(r.seams, t)
-		r.aim(t)
+		r.own(t)
 		if t.owner == nil || t.awaits != nil || same != nil && !same(t.owner.subject) {
 			continue
 		}

@@ -29,11 +29,13 @@ type Topic struct {
 	owner     *feed         // the feed whose copies count; see doc.go
 	awaits    *handover     // the owner's copies do not count yet; nil = they do
 	targets   []target      // the shards that want it
-	targetsAt uint64        // registry.patternAt when owner and targets were worked out; 0 = work them out
+	targetsAt uint64        // registry.patternAt when targets were worked out; 0 = work them out
 	heard     *list.Element // in a silenceList; nil without Class.StaleAfter
 
 	told bool // its subscribers were told something of it, or a message waits for its delay
 	torn bool // a gap is in front of its first message, in registry.torn
+
+	ownerAt uint32 // registry.feedAt when owner was worked out; 0 = work it out
 
 	place *list.Element // in newestList; nil without a newest message
 

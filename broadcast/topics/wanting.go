@@ -158,15 +158,15 @@ func (r *registry) retarget(i *interest) {
 // reown makes the topics behind f work out again whose copies count.
 func (r *registry) reown(f *feed) {
 	if f.class != nil || subject.IsPattern(f.subject) {
-		r.patternAt++
+		r.feedBrings()
 		return
 	}
 	if t := r.topics[f.subject]; t != nil {
-		t.targetsAt = 0
+		t.ownerAt = 0
 	}
 	for _, c := range r.mapped {
 		if name, ok := c.topicOf(f.subject); ok && r.topics[name] != nil {
-			r.topics[name].targetsAt = 0
+			r.topics[name].ownerAt = 0
 		}
 	}
 }
