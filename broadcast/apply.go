@@ -24,12 +24,12 @@ func (s *Shard) Apply(slot uint32, message []byte) {
 	}
 }
 
-// Subscribe is the command sub for topics that came with the request's address; after may be empty.
+// Subscribe is the command sub for topics that came with the request's address; after may be empty. The names stay the caller's.
 func (s *Shard) Subscribe(slot uint32, names []string, after, rate string) {
 	if !s.beginCommand(slot) {
 		return
 	}
-	c := wire.Command{Op: "sub", Topics: names, After: wire.After{Cursor: after}, Rate: rate}
+	c := wire.Command{Op: "sub", Topics: slices.Clone(names), After: wire.After{Cursor: after}, Rate: rate}
 	if err := s.apply(slot, &c); err != nil {
 		s.fail(slot, &c, err)
 	}

@@ -51,7 +51,7 @@ func (s *Shard) Poll(slot uint32, p *PollCommand) {
 		s.polls = make(map[uint32]*poll)
 	}
 	s.polls[slot] = &poll{owner: p.Owner, latest: p.Latest}
-	c := wire.Command{Op: "sub", Topics: p.Topics, After: wire.After{Cursor: p.After}, Rate: p.Rate}
+	c := wire.Command{Op: "sub", Topics: slices.Clone(p.Topics), After: wire.After{Cursor: p.After}, Rate: p.Rate}
 	if err := s.apply(slot, &c); err != nil {
 		s.stats.errors.Add(1)
 		e := wire.ErrorOf(err)
