@@ -43,7 +43,8 @@ func (e *Engine) stop() {
 // Config.Drain.Window, and not before backFrom.
 func (e *Engine) comeBack() (after, before time.Duration) {
 	from, window := e.backFrom(), e.cfg.Drain.Window
-	until := max(window-time.Since(e.drainFrom), from+window/4)
+	since, _ := e.drainSoFar()
+	until := max(window-since, from+window/4)
 	quarter := (until - from) / 4
 	if quarter <= 0 {
 		return 0, 0
@@ -55,7 +56,16 @@ func (e *Engine) comeBack() (after, before time.Duration) {
 // backFrom returns the time from now on at which clients should come back: when the connections have ended, but half of the window is
 // left. Until then this server refuses them, and a client that is refused again and again comes ever more seldom.
 func (e *Engine) backFrom() time.Duration {
-	return max(min(e.drainTime, e.cfg.Drain.Window/2)-time.Since(e.drainFrom), 0)
+	since, length := e.drainSoFar()
+	return max(min(length, e.cfg.Drain.Window/2)-since, 0)
+}
+
+// drainSoFar returns the time since the drain began, and its length; both are 0 before: a poll may have to go at any time.
+func (e *Engine) drainSoFar() (since, length time.Duration) {
+	if !e.draining.Load() {
+		return 0, 0
+	}
+	return time.Since(e.drainFrom), e.drainTime
 }
 
 // goingAway returns the refusal of a request because the server ends.
