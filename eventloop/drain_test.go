@@ -143,6 +143,7 @@ func TestClientsComeBackBehindTheCloses(t *testing.T) {
 		e := &Engine{drainTime: row.duration}
 		e.cfg.Drain = Drain{row.window, row.duration}
 		e.drainFrom = time.Now().Add(-row.elapsed)
+		e.draining.Store(true)
 		for range 1000 {
 			after, before := e.comeBack()
 			passed := time.Since(e.drainFrom) - row.elapsed // while the test ran
