@@ -62,7 +62,7 @@ func (l *loop) readProxyHeader(c *conn, b []byte) {
 	c.transport = transportHTTP
 	b = b[n:]
 	if p.Source.IsValid() && !l.clientIs(c, p.Source.Addr().Unmap().WithZone("")) {
-		if len(b) > 0 && c.state == stateTurnedAway {
+		if len(b) > 0 {
 			l.answerTurnedAway(c)
 		}
 		return
@@ -102,9 +102,7 @@ func (l *loop) admitForwarded(c *conn, r *wsproto.Request) bool {
 		return true
 	}
 	if !l.clientIs(c, a) {
-		if c.state == stateTurnedAway {
-			l.answerTurnedAway(c)
-		}
+		l.answerTurnedAway(c)
 		return false
 	}
 	c.flags |= flagTrusted // a later request may be another client's

@@ -48,8 +48,11 @@ func (l *loop) turnAway(c *conn, why turnAway) {
 	l.wheel.schedule(c, l.now+l.engine.closing)
 }
 
-// answerTurnedAway sends the answer to a connection that was turned away, and ends it.
+// answerTurnedAway sends the answer to c and ends it, if it was turned away.
 func (l *loop) answerTurnedAway(c *conn) {
+	if c.state != stateTurnedAway {
+		return
+	}
 	f, why := l.answerTo(turnAway(c.opened))
 	c.state = stateRequest
 	head, body := f.response(why)

@@ -57,9 +57,7 @@ func newCollector(c config.Runtime, handshakes func() uint64) *collector {
 	if os.Getenv("GOMAXPROCS") != "" {
 		k.procs = 0
 	}
-	for _, name := range []string{"/gc/heap/live:bytes", "/gc/scan/stack:bytes", "/gc/scan/globals:bytes"} {
-		k.heap = append(k.heap, runtimemetrics.Sample{Name: name})
-	}
+	k.heap = samplesOf("/gc/heap/live:bytes", "/gc/scan/stack:bytes", "/gc/scan/globals:bytes")
 	return k
 }
 

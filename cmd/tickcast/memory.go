@@ -94,7 +94,7 @@ func ceilingOf(configured int64) int64 {
 
 // memoryInUse returns the bytes that Go's runtime has and has not returned to the system.
 func memoryInUse() int64 {
-	s := []runtimemetrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	s := samplesOf("/memory/classes/total:bytes", "/memory/classes/heap/released:bytes")
 	runtimemetrics.Read(s)
 	return int64(s[0].Value.Uint64() - s[1].Value.Uint64())
 }
@@ -131,4 +131,13 @@ func (n *node) holdCeiling(ctx context.Context) error {
 			n.hub.Relieve()
 		}
 	}
+}
+
+// samplesOf returns samples of the runtime's metrics, which runtimemetrics.Read fills.
+func samplesOf(names ...string) []runtimemetrics.Sample {
+	samples := make([]runtimemetrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
+	}
+	return samples
 }

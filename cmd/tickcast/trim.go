@@ -101,11 +101,9 @@ type leftover struct {
 }
 
 func newLeftover() *leftover {
-	l := new(leftover)
-	for _, name := range []string{"/gc/heap/allocs:bytes", "/gc/heap/live:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes"} {
-		l.samples = append(l.samples, runtimemetrics.Sample{Name: name})
-	}
-	return l
+	return &leftover{samples: samplesOf(
+		"/gc/heap/allocs:bytes", "/gc/heap/live:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes",
+	)}
 }
 
 // due looks once in a time, and reports whether memory should be given back.
