@@ -97,7 +97,7 @@ func (e *Engine) loopOf(el gnet.EventLoop) *loop {
 func (l *loop) open(gc gnet.Conn) gnet.Action {
 	c := l.conns.claim()
 	c.gc, c.loop, c.fd = gc, l, int32(gc.Fd())
-	c.state = stateRequest
+	c.state, c.opened = stateRequest, l.now
 	gc.SetContext(c)
 	l.accepted++
 	l.counters.connections.Add(1)

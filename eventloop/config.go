@@ -73,8 +73,8 @@ type Limits struct {
 	ConnectionsWait      time.Duration // the longest wait of further ones for their turn
 	ConnectionsPerUser   int           // of one user, unless the token has a limit of its own
 	Inbound              admission.Inbound
-	MaxAge               time.Duration // of a WebSocket
-	AgeJitter            int           // percent of MaxAge by which a WebSocket may end sooner
+	MaxAge               time.Duration // of a WebSocket or event stream; of a connection with requests, at its next response
+	AgeJitter            int           // percent of MaxAge by which a connection may end sooner
 	DryRun               bool          // count only: nothing is refused and nobody is closed for these limits
 }
 

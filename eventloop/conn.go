@@ -20,7 +20,7 @@ type conn struct {
 	// The timer, see wheel.go. Times are in ticks since the engine's start.
 	next, prev uint32 // neighbours in the bucket: slot+1; see inBucket for the first one; prev 0 = in no bucket
 	due        uint32 // when the timer fires
-	opened     uint32 // when the WebSocket was opened; of one that closes: see loop.closingOver; of one that was turned away: why
+	opened     uint32 // when the connection, WebSocket or event stream was opened; of one that closes: see loop.closingOver; of one that was turned away: why
 	heard      uint32 // when the last byte came
 
 	bucket admission.Bucket // of the input, see limits.go

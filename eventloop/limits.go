@@ -166,6 +166,12 @@ func (l *loop) endFlood(c *conn, why string) {
 	}
 }
 
+// tooOld reports, and counts, that c is to end for its age.
+func (l *loop) tooOld(c *conn) bool {
+	end := l.ageLimit(c)
+	return end > 0 && l.now >= end && l.exceeded(limitAge)
+}
+
 // ageLimit returns the tick at which c is as old as it may get; 0 = never. Connections that began together end apart.
 func (l *loop) ageLimit(c *conn) uint32 {
 	e := l.engine

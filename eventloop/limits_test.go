@@ -187,6 +187,28 @@ func TestMaxAgeWithJitter(t *testing.T) {
 	}
 }
 
+// TestMaxAgeOfRequests ends connections on which no WebSocket is opened with a response that says so.
+func TestMaxAgeOfRequests(t *testing.T) {
+	for _, path := range []string{"/", "/nothing", "/stream?topics=a&wait=20ms", "/latest?topics=a"} {
+		s := start(t, limits(func(l *Limits) { l.MaxAge = 300 * time.Millisecond }))
+		c := s.dial()
+		for began := time.Now(); ; {
+			c.send(get(path, "Accept: application/json"))
+			r, _ := c.response("GET")
+			if r.Close {
+				break
+			}
+			if time.Since(began) > patience {
+				t.Fatalf("%s: no end", path)
+			}
+		}
+		c.ended()
+		if st := s.stats(); st.Limited["max_age"] != 1 {
+			t.Errorf("%s: counted %d times", path, st.Limited["max_age"])
+		}
+	}
+}
+
 func TestDryRunRefusesNothing(t *testing.T) {
 	s := start(t, limits(func(l *Limits) {
 		l.DryRun, l.ConnectionsPerSecond, l.MaxAge = true, 1, 200*time.Millisecond

@@ -50,7 +50,7 @@ func (l *loop) admitPoll(c *conn, r *wsproto.Request, body []byte, latest bool) 
 		latest: latest, cors: bytes.Clone(l.cors),
 	}
 	c.extra = &extra{poll: p}
-	c.state, c.transport, c.opened = stateOpen, transportPoll, l.now
+	c.state, c.transport = stateOpen, transportPoll
 	l.counters.polls.Add(1)
 	l.shard.Join(c.slot, wire.CodecPoll, 0)
 	if claims != nil {

@@ -11,7 +11,7 @@ import (
 
 // respond sends a response and waits for the next request, or ends the connection.
 func (l *loop) respond(c *conn, keepAlive bool, head, body []byte) {
-	if l.engine.draining.Load() {
+	if keepAlive && (l.engine.draining.Load() || l.tooOld(c)) {
 		keepAlive = false
 	}
 	b := append(l.scratch[:0], head...)
