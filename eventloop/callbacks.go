@@ -59,7 +59,7 @@ func (e *Engine) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 func (e *Engine) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	switch c := gc.Context().(type) {
 	case *conn:
-		l := c.loop
+		l := e.byIndex[c.loop]
 		l.owner.Check(foreign)
 		defer l.recover(nil)
 		l.onClose(c)
@@ -96,7 +96,7 @@ func (e *Engine) loopOf(el gnet.EventLoop) *loop {
 // open admits a connection that gnet accepted, or refuses it.
 func (l *loop) open(gc gnet.Conn) gnet.Action {
 	c := l.conns.claim()
-	c.gc, c.loop, c.fd = gc, l, int32(gc.Fd())
+	c.gc, c.loop, c.fd = gc, uint16(l.index), int32(gc.Fd())
 	c.state, c.opened = stateRequest, l.now
 	gc.SetContext(c)
 	l.accepted++
@@ -159,6 +159,7 @@ func (l *loop) onClose(c *conn) {
 		l.engine.refused.Add(-1)
 	}
 	if c.flags&flagBehind != 0 {
+		delete(l.queued, c.slot)
 		*c = conn{slot: c.slot} // the next sweep takes it off the list and releases the slot
 	} else {
 		l.conns.release(c)

@@ -12,7 +12,6 @@ import (
 // A conn is the state of a connection. The rest is in gnet and in the shard's subscriber. The loop owns all of it.
 type conn struct {
 	gc      gnet.Conn
-	loop    *loop
 	decoder wsproto.Decoder // of the frames after the upgrade
 	extra   *extra          // nil = none, as nearly always
 	slot    uint32          // its place in the loop, and its name in the shard
@@ -24,12 +23,11 @@ type conn struct {
 	heard      uint32 // when the last byte came
 
 	bucket admission.Bucket // of the input, see limits.go
-	pass   *pass            // nil = nothing is known of the client but its address, as without tokens and proxies
 
-	// A delivery needs only the last 16 of the 96 bytes, which are always within one cache line.
+	// A delivery needs only the last 16 of the 80 bytes, which are always within one cache line.
 	fd        int32
 	sent      uint32 // when the last frame left
-	queued    uint16 // cost of the answers that were given to gnet while it held bytes; see enqueue
+	loop      uint16 // index into Engine.byIndex
 	code      wsproto.StatusCode
 	state     connState
 	transport transportKind
@@ -82,6 +80,7 @@ const (
 	flagWide                            // its socket has the kernel's send buffer
 	flagJudged                          // its line was judged since it fell behind
 	flagRedirect                        // its listener only redirects to https
+	flagPass                            // it has a pass, see conns.passes
 	flagCertified                       // the client's certificate names a user, see loop.certified
 )
 
@@ -92,6 +91,7 @@ type conns struct {
 	made uint32   // slots that have ever been used
 
 	sessions []*[broadcast.SlotChunk]tlsrecord.Session // by slot, of connections with TLS; nil = there was none in the chunk
+	passes   []*[broadcast.SlotChunk]pass              // by slot, of connections with flagPass; as sessions
 }
 
 // session returns the place of the TLS session of slot. It is nil before the client's first byte.
@@ -124,11 +124,16 @@ func (t *conns) release(c *conn) {
 
 // makeSession makes the place of c's TLS session.
 func (t *conns) makeSession(c *conn) {
-	chunk := int(c.slot / broadcast.SlotChunk)
-	for len(t.sessions) <= chunk {
-		t.sessions = append(t.sessions, nil)
+	growChunks(&t.sessions, c.slot)
+}
+
+// growChunks makes the place of slot in a table in chunks of which some are nil.
+func growChunks[T any](table *[]*[broadcast.SlotChunk]T, slot uint32) {
+	chunk := int(slot / broadcast.SlotChunk)
+	for len(*table) <= chunk {
+		*table = append(*table, nil)
 	}
-	if t.sessions[chunk] == nil {
-		t.sessions[chunk] = new([broadcast.SlotChunk]tlsrecord.Session)
+	if (*table)[chunk] == nil {
+		(*table)[chunk] = new([broadcast.SlotChunk]T)
 	}
 }

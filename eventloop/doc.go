@@ -61,7 +61,7 @@
 //   - A connection belongs to one loop. Other goroutines do not touch its state; they post a task.
 //   - OnTraffic takes every byte that gnet has, but for those of held connections. An incomplete request or frame goes into a buffer
 //     of its exact size.
-//   - An idle connection holds no buffer: 96 bytes here, 40 in its shard, and the memory of gnet. With TLS it has 176 more.
+//   - An idle connection holds no buffer: 80 bytes here, 40 in its shard, and the memory of gnet. With TLS it has 176 more.
 //     A stream of events has no more; a poll that waits has its answer's form in extra.
 //   - Nothing is encrypted before it is written: backlog stays in the shard, where it can be conflated.
 //   - While gnet holds bytes of a connection, it is given answers only, and those are bounded.

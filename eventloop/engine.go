@@ -71,6 +71,8 @@ type Engine struct {
 
 	mu    sync.Mutex
 	loops []*loop // those that have shown themselves
+
+	byIndex []*loop // all loops; each element belongs to its loop, nil before that has shown itself
 }
 
 // An acceptState notes failed accepts, see listen.go.

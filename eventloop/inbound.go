@@ -8,7 +8,7 @@ func (e *Engine) OnTraffic(gc gnet.Conn) gnet.Action {
 	if !ok {
 		return onPoke(gc)
 	}
-	l := c.loop
+	l := e.byIndex[c.loop]
 	l.owner.Check(foreign)
 	l.interleave()
 	if c.state == stateFree { // that has ended it

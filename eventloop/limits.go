@@ -39,8 +39,8 @@ func (l *loop) exceeded(k limitKind) bool {
 func (e *Engine) now64() int64 { return int64(time.Since(e.started)) }
 
 // addressOf returns the key of the client's address.
-func addressOf(c *conn) (admission.Key, bool) {
-	if p := c.pass; p != nil && p.proxied {
+func (l *loop) addressOf(c *conn) (admission.Key, bool) {
+	if p := l.conns.pass(c); p != nil && p.proxied {
 		return p.address, true
 	}
 	if c.flags&flagTrusted != 0 { // a proxy that has not said yet who the client is
@@ -74,7 +74,7 @@ func (l *loop) admitPeer(c *conn) (admitted bool, action gnet.Action) {
 // admitAddress judges a connection whose client's address has become known.
 func (l *loop) admitAddress(c *conn) (admitted bool, action gnet.Action) {
 	e := l.engine
-	key, known := addressOf(c)
+	key, known := l.addressOf(c)
 	if e.addresses == nil || !known {
 		return true, gnet.None
 	}
@@ -116,7 +116,7 @@ func (l *loop) leaveAddress(c *conn) {
 		return
 	}
 	c.flags &^= flagCounted
-	if key, known := addressOf(c); known {
+	if key, known := l.addressOf(c); known {
 		l.engine.addresses.Leave(key)
 	}
 }
@@ -127,7 +127,7 @@ func (l *loop) offend(c *conn) {
 	if e.addresses == nil {
 		return
 	}
-	if key, known := addressOf(c); known {
+	if key, known := l.addressOf(c); known {
 		e.addresses.Offend(key, e.now64())
 	}
 }

@@ -41,10 +41,11 @@ type loop struct {
 	poke      *poke // nil in tests without gnet
 	conns     conns
 	wheel     wheel
-	now       uint32   // ticks since the engine's start, at the last tick
-	stalled   bool     // the last tick came so late that it judged no client
-	expiring  bool     // expired timers are left, and a task for them is scheduled
-	behind    []uint32 // slots of connections with flagBehind
+	now       uint32            // ticks since the engine's start, at the last tick
+	stalled   bool              // the last tick came so late that it judged no client
+	expiring  bool              // expired timers are left, and a task for them is scheduled
+	behind    []uint32          // slots of connections with flagBehind
+	queued    map[uint32]uint16 // by slot, of these: the cost of the answers that were given to gnet while it held bytes, see enqueue
 	lastSweep time.Time
 	waiting   fifo[uint32] // slots of connections with input that waits, in the order of their turns
 	held      fifo[held]   // connections that wait for their admission, and some that have ended meanwhile

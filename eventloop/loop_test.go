@@ -52,7 +52,7 @@ func bareLoop(t testing.TB, n int, settings ...setting) (*loop, *queue, *broadca
 	l.shard.Attach(l, func() { l.post(l.tasks.fanOut) })
 	for range n {
 		c := l.conns.claim()
-		c.loop, c.state, c.transport, c.fd = l, stateOpen, transportWebSocket, int32(null.Fd())
+		c.loop, c.state, c.transport, c.fd = uint16(l.index), stateOpen, transportWebSocket, int32(null.Fd())
 		l.shard.Join(c.slot, wire.CodecJSON, 0)
 		l.shard.Subscribe(c.slot, []string{"a"}, "", "")
 	}
@@ -132,7 +132,7 @@ func TestSizeOfConn(t *testing.T) {
 	if c := (conn{}); unsafe.Offsetof(c.fd)/16 != unsafe.Offsetof(c.flags)/16 || unsafe.Sizeof(c)%16 != 0 {
 		t.Error("the fields of a delivery may be in two cache lines")
 	}
-	if n := unsafe.Sizeof(conn{}); n > 96 {
+	if n := unsafe.Sizeof(conn{}); n > 80 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -53,7 +53,7 @@ func (l *loop) stalls(c *conn) bool {
 // keepsUnread reports whether half of the answers that may be kept for c wait for the socket.
 func (l *loop) keepsUnread(c *conn) bool {
 	most := l.row(c).queueBytes
-	return c.flags&flagBehind != 0 && most >= 0 && int(c.queued) > most/answerUnit(most)/2
+	return c.flags&flagBehind != 0 && most >= 0 && int(l.queued[c.slot]) > most/answerUnit(most)/2
 }
 
 // handleMessage handles a whole message or control frame. It reports false if no more input is to be read.

@@ -139,7 +139,7 @@ func (l *loop) buffer(c *conn, b []byte, errno unix.Errno) outcome {
 // Config.QueueBytes.
 const answerCost = 64
 
-// answerUnit returns the unit of conn.queued in bytes: most, the bound of a transport, fits.
+// answerUnit returns the unit of loop.queued in bytes: most, the bound of a transport, fits.
 func answerUnit(most int) int { return max(answerCost, most/math.MaxUint16+1) }
 
 // enqueue adds bytes to those that gnet holds for c, which is behind. Answers are counted and bounded: of the bytes that gnet
@@ -148,13 +148,13 @@ func (l *loop) enqueue(c *conn, b []byte, answer bool) outcome {
 	held := c.gc.OutboundBuffered()
 	if most := l.row(c).queueBytes; answer && most >= 0 {
 		unit := answerUnit(most)
-		queued := min(int(c.queued), held*(1+answerCost/2)/unit+1) // an answer has two bytes at least: more are not left
+		queued := min(int(l.queued[c.slot]), held*(1+answerCost/2)/unit+1) // an answer has two bytes at least: more are not left
 		queued += (len(b) + answerCost + unit - 1) / unit
 		if queued > most/unit {
 			l.endFlooding(c, StatusSlowConsumer, "answers are not read")
 			return outcomeGone
 		}
-		c.queued = uint16(queued)
+		l.queued[c.slot] = uint16(queued)
 	}
 	_, _ = c.gc.Write(b) // appends to gnet's buffer; cannot fail
 	return outcomeBehind
@@ -214,7 +214,7 @@ func (l *loop) sweep() {
 		}
 		l.restoreLine(c)
 		c.flags &^= flagBehind
-		c.queued = 0
+		delete(l.queued, slot)
 		c.sent = l.now
 		l.goOnInput(c)
 		switch {

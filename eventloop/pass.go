@@ -3,6 +3,7 @@ package eventloop
 import (
 	"hash/maphash"
 
+	"tickcast/broadcast"
 	"tickcast/eventloop/admission"
 )
 
@@ -19,12 +20,22 @@ type pass struct {
 	asking  bool // an auth waits in loop.asking
 }
 
-// passOf returns c's pass, which it makes if there is none.
-func passOf(c *conn) *pass {
-	if c.pass == nil {
-		c.pass = new(pass)
+// pass returns c's pass; nil = nothing is known of the client but its address, as without tokens and proxies.
+func (t *conns) pass(c *conn) *pass {
+	if c.flags&flagPass == 0 {
+		return nil
 	}
-	return c.pass
+	return &t.passes[c.slot/broadcast.SlotChunk][c.slot%broadcast.SlotChunk]
+}
+
+// makePass returns c's pass, which it makes if there is none.
+func (t *conns) makePass(c *conn) *pass {
+	if c.flags&flagPass == 0 {
+		c.flags |= flagPass
+		growChunks(&t.passes, c.slot)
+		*t.pass(c) = pass{}
+	}
+	return t.pass(c)
 }
 
 // name returns the name of the pass's user; "" without one.

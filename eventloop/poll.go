@@ -56,7 +56,7 @@ func (l *loop) admitPoll(c *conn, r *wsproto.Request, body []byte, latest bool) 
 	if claims != nil {
 		l.shard.Grant(c.slot, claims.Grant)
 	}
-	owner, _ := addressOf(c)
+	owner, _ := l.addressOf(c)
 	l.shard.Poll(c.slot, &broadcast.PollCommand{Topics: f.topics, After: f.after, Rate: f.Get("rate"), Latest: latest, Owner: uint64(owner)})
 	if c.state == stateOpen {
 		l.keepPoll(c)

@@ -79,7 +79,7 @@ func (l *loop) readProxyHeader(c *conn, b []byte) {
 // clientIs notes the address of a client behind a proxy and judges the connection by it. It reports false if that is refused.
 func (l *loop) clientIs(c *conn, a netip.Addr) bool {
 	l.leaveAddress(c) // of an earlier request
-	p := passOf(c)
+	p := l.conns.makePass(c)
 	p.address, p.proxied = admission.KeyOf(a), true
 	if !l.engine.cfg.TrustedProxies.Contains(a) {
 		c.flags &^= flagTrusted

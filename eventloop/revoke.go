@@ -38,7 +38,8 @@ func (l *loop) kick(k *kick) {
 	for n := 1; k.next < l.conns.made; n++ {
 		c := l.conns.At(k.next)
 		k.next++
-		ends := c.state == stateOpen && c.pass != nil && k.matches(c.pass)
+		p := l.conns.pass(c)
+		ends := c.state == stateOpen && p != nil && k.matches(p)
 		if ends { // all its subscriptions with it, which takes long
 			l.kicked++
 			l.Close(c.slot, StatusKicked, "the user or token was revoked")

@@ -55,6 +55,7 @@ func New(cfg Config, hub *broadcast.Shards) (*Engine, error) {
 		maxAge:         ticks(cfg.Limits.MaxAge),
 		ageJitter:      ticks(cfg.Limits.MaxAge * time.Duration(cfg.Limits.AgeJitter) / 100),
 		pages:          make(map[string]*page, len(cfg.Pages)),
+		byIndex:        make([]*loop, cfg.Loops),
 		maxConnections: maxConnections, reserve: reserve,
 		ready: make(chan struct{}), empty: make(chan struct{}),
 		stopWithin: stopPatience,

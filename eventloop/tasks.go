@@ -7,7 +7,8 @@ import (
 )
 
 func newLoop(e *Engine, index int) *loop {
-	l := &loop{engine: e, index: index, shard: e.hub.Shard(index), transports: e.transports}
+	l := &loop{engine: e, index: index, shard: e.hub.Shard(index), transports: e.transports, queued: make(map[uint32]uint16)}
+	e.byIndex[index] = l
 	l.wheel.conns = &l.conns
 	l.counters.closed = make(map[wsproto.StatusCode]uint64)
 	l.counters.closedEvents = make(map[wsproto.StatusCode]uint64)

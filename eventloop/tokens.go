@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/panjf2000/gnet/v2"
+
 	"tickcast/broadcast/auth"
 	"tickcast/broadcast/wire"
 	"tickcast/wsproto"
@@ -68,7 +70,7 @@ func (l *loop) verifyToken(c *conn, r *wsproto.Request, query url.Values) (claim
 
 // admitUser counts a connection of a user, and notes the token. It reports false if the user has too many.
 func (l *loop) admitUser(c *conn, claims *auth.Claims) bool {
-	e, p := l.engine, passOf(c)
+	e, p := l.engine, l.conns.makePass(c)
 	if !p.proved && claims.User != "" {
 		most := e.cfg.Limits.ConnectionsPerUser
 		if claims.Connections > 0 {
@@ -92,7 +94,7 @@ func (l *loop) admitUser(c *conn, claims *auth.Claims) bool {
 
 // leavePass forgets who the client is, and ends the count of the user's connection.
 func (l *loop) leavePass(c *conn) {
-	p := c.pass
+	p := l.conns.pass(c)
 	if p == nil {
 		return
 	}
@@ -114,7 +116,7 @@ func (l *loop) leaveClient(c *conn) {
 // An asking is a command auth whose token cannot be judged before the keys are fetched.
 type asking struct {
 	slot  uint32
-	pass  *pass // of the connection: another one may be in the slot by now
+	gc    gnet.Conn // of the connection: another one may be in the slot by now
 	id    json.RawMessage
 	token string
 	until uint32 // tick
@@ -125,26 +127,26 @@ type asking struct {
 // Authenticate answers the command auth; see broadcast.Authenticator.
 func (l *loop) Authenticate(slot uint32, id json.RawMessage, token string) {
 	c := l.conns.At(slot)
-	a := &l.engine.cfg.Auth
+	a, p := &l.engine.cfg.Auth, l.conns.pass(c)
 	switch {
 	case a.Verifier == nil:
 		l.shard.Refuse(slot, id, &wire.Error{Code: wire.CodeNotAvailable, Reason: "not available: this server asks for no token"})
-	case c.pass != nil && c.pass.asking:
+	case p != nil && p.asking:
 		l.shard.Refuse(slot, id, &wire.Error{Code: wire.CodeTooMany, Reason: "too many requests: an earlier token waits for its keys"})
 	case !l.judge(asking{slot: slot, id: id, token: token}):
 		if len(l.asking) >= a.MaxWaiting {
 			l.closeWith(c, wsproto.StatusTryAgainLater, "the keys of tokens are not there")
 			return
 		}
-		p := passOf(c)
-		p.asking = true
-		l.asking = append(l.asking, asking{slot, p, append(json.RawMessage(nil), id...), token, l.now + max(ticks(a.Wait), 1), l.fetches})
+		l.conns.makePass(c).asking = true
+		l.asking = append(l.asking, asking{slot, c.gc, append(json.RawMessage(nil), id...), token, l.now + max(ticks(a.Wait), 1), l.fetches})
 	}
 }
 
 // judge answers an auth. It reports false if the keys are not there yet.
 func (l *loop) judge(q asking) bool {
 	c := l.conns.At(q.slot)
+	p := l.conns.pass(c)
 	claims, err := l.engine.cfg.Auth.Verifier.Verify(q.token, time.Now())
 	var refusal *auth.Error
 	switch {
@@ -155,7 +157,7 @@ func (l *loop) judge(q asking) bool {
 	case errors.As(err, &refusal):
 		l.offend(c)
 		l.closeWith(c, StatusInvalidToken, refusal.Reason)
-	case c.pass != nil && c.pass.proved && c.pass.name() != claims.User:
+	case p != nil && p.proved && p.name() != claims.User:
 		l.shard.Refuse(q.slot, q.id, &wire.Error{Code: wire.CodeDenied, Reason: "permission denied: the token is another user's"})
 	case !l.admitUser(c, claims):
 		l.closeWith(c, StatusTooMany, "too many connections of this user")
@@ -189,13 +191,15 @@ func (l *loop) judgeAsking() {
 // judgeAgain judges a token that waits. It reports whether it waits on.
 func (l *loop) judgeAgain(q *asking) (waits bool) {
 	c := l.conns.At(q.slot)
-	if c.pass != q.pass || c.state != stateOpen {
+	if c.gc != q.gc || c.state != stateOpen {
 		return false
 	}
 	late := l.now >= q.until
 	if fetched := q.judged != l.fetches; fetched || late {
 		if q.judged = l.fetches; l.judge(*q) {
-			q.pass.asking = false
+			if p := l.conns.pass(c); p != nil { // the connection may be over
+				p.asking = false
+			}
 			return false
 		}
 	}
@@ -215,7 +219,7 @@ func (e *Engine) keysFetched() {
 // checkToken applies the expiry of c's token: a notice before it, the end after it. It returns the next tick to look at, 0 = none,
 // and false if the connection is over.
 func (l *loop) checkToken(c *conn) (next uint32, ok bool) {
-	p, e := c.pass, l.engine
+	p, e := l.conns.pass(c), l.engine
 	if p == nil || p.expires == 0 {
 		return 0, true
 	}

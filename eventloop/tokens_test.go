@@ -386,7 +386,7 @@ func TestRevocationsAndFetchesAreSliced(t *testing.T) {
 		s.open("token=" + p.Sign(t, "", claimed(map[string]any{"jti": strconv.Itoa(i)})))
 	}
 	s.onConns(func(l *loop, c *conn) {
-		c.pass.expires = 1
+		l.conns.pass(c).expires = 1
 		l.wheel.remove(c)
 		l.wheel.link(c, expired)
 	})
