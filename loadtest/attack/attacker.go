@@ -2,43 +2,48 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 )
 
-// attackerVar names the attack, the addresses of the server and of NATS and the time, in the environment of an attacker.
+// attackerVar holds the mission of an attacker, in its environment.
 const attackerVar = "ATTACKER"
+
+// A mission is what an attacker needs to know.
+type mission struct {
+	Attack, NATS, Dir string
+	Door              door
+	Phase             time.Duration
+}
 
 // attacker runs one attack and prints its note.
 func attacker(what string) error {
-	f := strings.Split(what, "|")
-	if len(f) != 4 {
-		return fmt.Errorf("%s=%q", attackerVar, what)
+	var m mission
+	if err := json.Unmarshal([]byte(what), &m); err != nil {
+		return fmt.Errorf("%s: %w", attackerVar, err)
 	}
-	n, err := dialNATS(f[2])
+	n, err := dialNATS(m.NATS)
 	if err != nil {
 		return err
 	}
 	defer n.Close()
-	phase, err := time.ParseDuration(f[3])
-	if err != nil {
-		return err
-	}
-	ctx, end := context.WithTimeout(context.Background(), phase)
+	ctx, end := context.WithTimeout(context.Background(), m.Phase)
 	defer end()
-	for _, a := range attacks {
-		if a.name == f[0] {
-			t := &target{addr: f[1], nats: n}
-			a.run(ctx, t)
-			fmt.Print(t.note)
-			return nil
+	for _, g := range groups {
+		for _, a := range g.attacks {
+			if a.name == m.Attack {
+				t := &target{door: m.Door, nats: n, dir: m.Dir}
+				a.run(ctx, t)
+				fmt.Print(t.note)
+				return nil
+			}
 		}
 	}
-	return fmt.Errorf("there is no attack %q", f[0])
+	return fmt.Errorf("there is no attack %q", m.Attack)
 }
 
 // attackerNice is the nice value of attackers: those of the real world have machines of their own, so here they take the processor time
@@ -46,13 +51,17 @@ func attacker(what string) error {
 const attackerNice = "19"
 
 // start runs a against s in a process of its own. The result comes when it has ended.
-func (a *attack) start(s *server, phase time.Duration) (<-chan string, error) {
+func (a *attack) start(s *server, p *props, phase time.Duration) (<-chan string, error) {
+	what, err := json.Marshal(mission{a.name, s.nats, p.dir, s.stream, phase})
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command("nice", "-n", attackerNice, self)
-	cmd.Env = append(os.Environ(), attackerVar+"="+strings.Join([]string{a.name, s.stream, s.nats, phase.String()}, "|"))
+	cmd.Env = append(os.Environ(), attackerVar+"="+string(what))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,20 +16,48 @@ import (
 // A client is a WebSocket client that sends any bytes, and reads only on request.
 type client struct {
 	net.Conn
-	r *bufio.Reader
+	socket *net.TCPConn // of Conn
+	r      *bufio.Reader
 }
 
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// dial opens a stream. query may be empty.
-func dial(addr, query string) (*client, error) {
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
+// A door is the way into a server.
+type door struct {
+	Addr   string
+	Secure bool
+}
+
+// anyCertificate is the configuration of clients with TLS: the certificate of the server is made for each run.
+var anyCertificate = &tls.Config{InsecureSkipVerify: true}
+
+// connect opens a connection, without a request.
+func (d *door) connect() (*client, error) {
+	nc, err := net.DialTimeout("tcp", d.Addr, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{nc, bufio.NewReaderSize(nc, 4096)}
-	_, _ = c.Write(wsproto.AppendRequest(nil, wsproto.ClientRequest{Host: addr, Path: "/stream" + query, Key: key}))
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	socket := nc.(*net.TCPConn)
+	if d.Secure {
+		nc = tls.Client(nc, anyCertificate)
+	}
+	return &client{nc, socket, bufio.NewReaderSize(nc, 4096)}, nil
+}
+
+// request returns the request for a stream, with further header lines. query may be empty.
+func request(query string, lines ...string) string {
+	head := string(wsproto.AppendRequest(nil, wsproto.ClientRequest{Host: "test", Path: "/stream" + query, Key: key}))
+	return strings.TrimSuffix(head, "\r\n") + strings.Join(append(lines, ""), "\r\n") + "\r\n"
+}
+
+// dial opens a stream. query may be empty.
+func (d *door) dial(query string, lines ...string) (*client, error) {
+	c, err := d.connect()
+	if err != nil {
+		return nil, err
+	}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(c, request(query, lines...))
 	status, err := c.r.ReadString('\n')
 	for line := status; err == nil && line != "\r\n"; {
 		line, err = c.r.ReadString('\n')
@@ -40,16 +69,31 @@ func dial(addr, query string) (*client, error) {
 		_ = c.Close()
 		return nil, err
 	}
+	_ = c.SetDeadline(time.Time{})
 	return c, nil
 }
 
 // deafen makes the receive buffer small, for a client that does not read.
-func (c *client) deafen() { _ = c.Conn.(*net.TCPConn).SetReadBuffer(2048) }
+func (c *client) deafen() { _ = c.socket.SetReadBuffer(2048) }
+
+// Close closes the socket at once.
+func (c *client) Close() error { return c.socket.Close() }
+
+// reset ends the connection with a reset.
+func (c *client) reset() {
+	_ = c.socket.SetLinger(0)
+	_ = c.socket.Close()
+}
+
+// frame returns a text message of a client.
+func frame(text string) string {
+	return string(wsproto.AppendMaskedFrame(nil, wsproto.OpText, [4]byte{1, 2, 3, 4}, []byte(text)))
+}
 
 // send sends a text message. An error shows at the next read.
 func (c *client) send(text string) {
 	_ = c.SetWriteDeadline(time.Now().Add(5 * time.Second))
-	_, _ = c.Write(wsproto.AppendMaskedFrame(nil, wsproto.OpText, [4]byte{1, 2, 3, 4}, []byte(text)))
+	_, _ = io.WriteString(c, frame(text))
 }
 
 // command sends an op about topics.

@@ -1,20 +1,31 @@
-// Command attack runs the attacks of docs/operation.md against a server of its own, and prints the effects: the 99th
+// Command attack runs the attacks of docs/operation.md and docs/tls.md against a server of its own, and prints the effects: the 99th
 // percentile of the bystanders' latency before, during and after each attack, and the memory of the server before, at its
 // peak and after.
 //
 //	go build -o bin/tickcast ./cmd/tickcast && go run ./loadtest/attack -server bin/tickcast
 //
-// Every attack has a server with the same keys (server.go). The exit status is 1 if a row is outside of its bounds: a latency over
-// twice the quiet one and over -latency, memory over -memory beyond the start, or memory a tenth over the start 30 s later.
+// The attacks stand in groups, each with the keys of its servers (settings.go). The exit status is 1 if a row is outside of its
+// bounds: a latency over twice the quiet one and over -latency, memory over -memory beyond the start, memory that is not back within
+// a tenth of the start after -settle, a lost bystander, or a metric of the attack that has not grown.
 //
 // # Layout
 //
-//	client.go   a WebSocket client without rules
-//	feed.go     the feed, and the bystanders that read it
-//	server.go   the server under attack: its keys, its memory, its end
-//	attacks.go  the attacks
-//	attacker.go the process in which an attack runs
-//	main.go     the runs and their table
+//	client.go    a WebSocket client without rules
+//	feed.go      the feed, and the bystanders that read it
+//	props.go     keys of tokens, a certificate, an authority of keys that misbehaves
+//	settings.go  the keys of the servers
+//	server.go    the server under attack: its memory, its metrics, its end
+//	attacks.go   the groups of attacks
+//	topics.go    attacks with topics and patterns
+//	queues.go    clients that do not read
+//	input.go     requests and frames that break rules, or never end
+//	deflate.go   compressed messages
+//	addresses.go addresses and numbers of connections
+//	tokens.go    tokens
+//	sealer.go    a client that seals its own TLS records
+//	secure.go    attacks below and around TLS
+//	attacker.go  the process in which an attack runs
+//	main.go      the runs and their table
 //
 // # Why
 //
@@ -22,4 +33,6 @@
 //
 // The clients are goroutines with blocking sockets. A few hundred are enough, and the code of an attack should read like its
 // description.
+//
+// The sealer does not use package tlsrecord: its records are there to break the rules that tlsrecord keeps.
 package main

@@ -73,10 +73,10 @@ func (w *watch) phase() (p99 time.Duration) {
 	return p99
 }
 
-// feed publishes and watches until ctx is done. It returns when all bystanders have subscribed.
-func (w *watch) feed(ctx context.Context, addr string, n *nats) error {
+// feed publishes and watches until ctx is done. It returns when all bystanders have subscribed. Their requests have further lines.
+func (w *watch) feed(ctx context.Context, d *door, n *nats, lines ...string) error {
 	for range bystanders {
-		c, err := dial(addr, "?topics="+feedTopic)
+		c, err := d.dial("?topics="+feedTopic, lines...)
 		if err != nil {
 			return err
 		}

@@ -14,90 +14,24 @@ import (
 	"time"
 )
 
-// configuration holds the keys of the server under attack, beside the defaults. Its NATS is a process of its own, whose address comes
-// first: the memory is that of the server alone. A topic that a client holds takes about 1.4 KB, its subscription in the NATS client
-// among them, and half as much is garbage until the next collection: 30,000 of them are the most that stay within 100 MB while the tables grow.
-const configuration = `
-[server]
-listen = ["127.0.0.1:0"]
-internal_listen = "127.0.0.1:0"
-[nats]
-urls = ["nats://%s"]
-[publish]
-topics = ["pub.>"]
-[limits]
-max_topics = 30000
-max_wildcard_matches = 200000
-[flow]
-memory_budget = "16MiB"
-newest_bytes = "32MiB"
-history_bytes = "32MiB"
-[runtime]
-trim_after = "2s"
-[[topic]]
-match = "ord.>"
-mode = "all"
-history = 1000
-`
-
-// underCeiling holds the keys of a server whose only bound of memory is the ceiling of the process, of so many MiB. The address of its
-// NATS comes first.
-const underCeiling = `
-[server]
-listen = ["127.0.0.1:0"]
-internal_listen = "127.0.0.1:0"
-[nats]
-urls = ["nats://%s"]
-linger = "1s"
-[publish]
-topics = ["pub.>"]
-[limits]
-max_topics = 100000000
-max_wildcard_matches = 100000000
-max_wildcards_per_connection = 1000
-wildcard_matches_per_second = 100000000
-new_topics_per_second = 1000000
-commands_per_second = 0
-input_bytes_per_second = "0"
-[flow]
-newest_bytes = "100GiB"
-history_bytes = "100GiB"
-queue_bytes = "64MiB"
-[runtime]
-memory_ceiling = "%dMiB"
-trim_after = "2s"
-[[topic]]
-match = "ord.>"
-mode = "all"
-history = 1000
-`
-
-// justNATS holds the keys of a process that is NATS for others.
-const justNATS = `
-[server]
-listen = ["127.0.0.1:0"]
-internal_listen = ""
-[nats.embedded]
-listen = "127.0.0.1:0"
-`
-
 // A server is a tickcast process.
 type server struct {
-	cmd          *exec.Cmd
-	dir          string
-	stream, nats string  // addresses
-	internal     string  // URL of the metrics
-	binary       int64   // resident bytes of files at the first look
-	beside       *server // its NATS; nil = it is NATS
+	cmd      *exec.Cmd
+	dir      string
+	stream   door
+	nats     string  // address
+	internal string  // URL of the metrics
+	binary   int64   // resident bytes of files at the first look
+	beside   *server // its NATS; nil = it is NATS
 }
 
-// startBeside starts NATS, and a server beside it: with configuration, or with a ceiling of so many MiB if that is not 0.
-func startBeside(binary string, ceiling int) (*server, error) {
+// startBeside starts NATS, and a server beside it: with a setting, or with a ceiling of so many MiB if that is not 0.
+func startBeside(binary string, p *props, on *setting, ceiling int) (*server, error) {
 	n, err := startServer(binary, justNATS)
 	if err != nil {
 		return nil, err
 	}
-	keys := fmt.Sprintf(configuration, n.nats)
+	keys := fmt.Sprintf(common, n.nats, p.fill(on.keys))
 	if ceiling > 0 {
 		keys = fmt.Sprintf(underCeiling, n.nats, ceiling)
 	}
@@ -133,8 +67,10 @@ func startServer(binary, keys string) (*server, error) {
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		line := lines.Text()
-		if _, url, ok := strings.Cut(line, "ws://"); ok {
-			s.stream = strings.TrimSuffix(url, "/stream")
+		if _, url, ok := strings.Cut(line, "wss://"); ok {
+			s.stream = door{strings.TrimSuffix(url, "/stream"), true}
+		} else if _, url, ok := strings.Cut(line, "ws://"); ok {
+			s.stream = door{strings.TrimSuffix(url, "/stream"), false}
 		}
 		if strings.HasPrefix(line, "tickcast: metrics") {
 			s.internal = line[strings.Index(line, "http://"):]
@@ -197,6 +133,18 @@ func (s *server) figures() (heap, told int64, err error) {
 		}
 	}
 	return heap, told, err
+}
+
+// counter returns the sum of the metrics whose name begins so, without the prefix tickcast_.
+func (s *server) counter(name string) (sum int64) {
+	page, _ := s.fetch(s.internal)
+	for line := range strings.Lines(string(page)) {
+		if rest, ok := strings.CutPrefix(line, "tickcast_"+name); ok && (strings.HasPrefix(rest, " ") || strings.HasPrefix(rest, "{") || strings.HasPrefix(rest, ",")) {
+			v, _ := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndex(rest, " "):]), 64)
+			sum += int64(v)
+		}
+	}
+	return sum
 }
 
 func (s *server) fetch(url string) ([]byte, error) {
