@@ -366,8 +366,8 @@ func TestTokensWaitForKeys(t *testing.T) {
 	}
 }
 
-// Work with all connections of a user, and with all tokens that wait for keys, looks at the clock after each connection.
-func TestRevocationsAndFetchesAreSliced(t *testing.T) {
+// Work with all connections of a user, with the tokens of many requests, and with all tokens that wait for keys, looks at the clock after each connection.
+func TestWorkWithManyTokensIsSliced(t *testing.T) {
 	const clients = 20
 	shortest := func(c *Config, _ *broadcast.Config) { c.Slice, c.Loops = 1, 1 }
 	s, p := secretServer(t, shortest)
@@ -402,6 +402,23 @@ func TestRevocationsAndFetchesAreSliced(t *testing.T) {
 			t.Errorf("%d connections were ended at once", closing)
 		}
 	})
+
+	s, p = secretServer(t, shortest)
+	for range clients {
+		s.dial().endHandshake()
+	}
+	eventually(t, "all are there", func() bool { return s.engine.Connections() == clients })
+	s.onLoops(func(l *loop) {
+		for slot := range l.conns.made {
+			if c := l.conns.At(slot); c.state == stateRequest {
+				l.postponeInput(c, []byte(request("token="+p.Sign(t, "", claimed(map[string]any{"jti": strconv.Itoa(int(slot))})))))
+			}
+		}
+		if l.runTurns(); l.tally.opened != 1 {
+			t.Errorf("%d tokens of requests were judged in a round", l.tally.opened)
+		}
+	})
+	eventually(t, "all tokens are judged", func() bool { return s.stats().Opened == clients })
 
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
 	defer keys.Close()
