@@ -12,18 +12,21 @@ import (
 // onAddresses are attacks from many addresses, with a proxy's word for them.
 var onAddresses = []attack{
 	{name: "addresses over IPv6 /64s", keys: "limits.max_tracked_addresses", run: manyPrefixes, counts: "tracked_addresses"},
-	{name: "PROXY headers of strangers", keys: "server.trusted_proxies", run: shouting("PROXY TCP6 2001:db8::1 ::2 1 2\r\n" + request("")), counts: `rejected_total{reason="bad_request"}`},
+	{name: "PROXY headers of strangers", keys: "server.trusted_proxies",
+		run: shouting("PROXY TCP6 2001:db8::1 ::2 1 2\r\n" + request("")), counts: `rejected_total{reason="bad_request"}`},
 }
 
 // onFull are attacks with more connections than the server takes.
 var onFull = []attack{
-	{name: "connections beyond the limit", keys: "limits.max_connections", run: crowd(2000), counts: `rejected_total{reason="max_connections"}`},
+	{name: "connections beyond the limit", keys: "limits.max_connections",
+		run: crowd(2000), counts: `rejected_total{reason="max_connections"}`},
 }
 
 // onCrowd are attacks with more connections than are allowed to one, or to all in a second.
 var onCrowd = []attack{
 	{name: "connections beyond their rate", keys: "limits.connections_per_second", run: rush, counts: `rejected_total{reason="rate"}`},
-	{name: "connections of one address", keys: "limits.max_connections_per_address", run: oneAddress, counts: `limited_total{limit="connections_per_address"}`},
+	{name: "connections of one address", keys: "limits.max_connections_per_address",
+		run: oneAddress, counts: `limited_total{limit="connections_per_address"}`},
 	{name: "offences of one address", keys: "limits.ban_after", run: offences, counts: `rejected_total{reason="banned"}`},
 }
 

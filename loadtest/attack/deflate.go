@@ -8,9 +8,12 @@ import (
 
 // onDeflate are attacks with compressed messages.
 var onDeflate = []attack{
-	{name: "compressed messages that become 10 MB", keys: "limits.max_message_size", run: shouting(deflating + compressed(strings.Repeat("a", 10<<20))), counts: `websockets_closed_total{code="1009"}`},
-	{name: "data that is not DEFLATE", keys: "close 1007", run: shouting(deflating + rawFrame(0xc1, strings.Repeat("\xff", 1000))), counts: `websockets_closed_total{code="1007"}`},
-	{name: "compressed lists of topics, without an end", keys: "flow.slice, limits", run: shouting(deflating + strings.Repeat(compressed(`{"op":"unsub","topics":["`+strings.Repeat(`a","`, 4000)+`a"]}`), 2000)),
+	{name: "compressed messages that become 10 MB", keys: "limits.max_message_size",
+		run: shouting(deflating + compressed(strings.Repeat("a", 10<<20))), counts: `websockets_closed_total{code="1009"}`},
+	{name: "data that is not DEFLATE", keys: "close 1007",
+		run: shouting(deflating + rawFrame(0xc1, strings.Repeat("\xff", 1000))), counts: `websockets_closed_total{code="1007"}`},
+	{name: "compressed lists of topics, without an end", keys: "flow.slice, limits",
+		run:    shouting(deflating + strings.Repeat(compressed(`{"op":"unsub","topics":["`+strings.Repeat(`a","`, 4000)+`a"]}`), 2000)),
 		counts: "commands_total"},
 }
 

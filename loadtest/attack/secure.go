@@ -15,16 +15,23 @@ import (
 
 // onTLS are attacks below and around TLS.
 var onTLS = []attack{
-	{name: "HTTP on a port with TLS", keys: "the answer", run: clearText("GET / HTTP/1.1\r\nHost: test\r\n\r\n"), counts: `rejected_total{reason="not_tls"}`},
-	{name: "halves of hellos, held", keys: "limits.handshake_timeout", run: heldHello(2000, false), counts: `tls_handshakes_total{result="timeout"}`},
-	{name: "10,000 half handshakes", keys: "tls.max_handshakes", run: heldHello(10_000, true), counts: `tls_handshakes_total{result="timeout"}`},
+	{name: "HTTP on a port with TLS", keys: "the answer",
+		run: clearText("GET / HTTP/1.1\r\nHost: test\r\n\r\n"), counts: `rejected_total{reason="not_tls"}`},
+	{name: "halves of hellos, held", keys: "limits.handshake_timeout",
+		run: heldHello(2000, false), counts: `tls_handshakes_total{result="timeout"}`},
+	{name: "10,000 half handshakes", keys: "tls.max_handshakes",
+		run: heldHello(10_000, true), counts: `tls_handshakes_total{result="timeout"}`},
 	{name: "more than a handshake needs", keys: "128 KiB of a handshake", run: longHello, counts: `tls_handshakes_total{result="failed"}`},
-	{name: "handshakes, as fast as possible", keys: "tls.handshake_workers", run: handshakes(&tls.Config{InsecureSkipVerify: true}), counts: `tls_handshakes_total{result="full"}`},
-	{name: "handshakes of TLS 1.2", keys: "tls.handshake_workers", run: handshakes(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), counts: "tls_driven_total"},
+	{name: "handshakes, as fast as possible", keys: "tls.handshake_workers",
+		run: handshakes(&tls.Config{InsecureSkipVerify: true}), counts: `tls_handshakes_total{result="full"}`},
+	{name: "handshakes of TLS 1.2", keys: "tls.handshake_workers",
+		run: handshakes(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), counts: "tls_driven_total"},
 	{name: "one ticket again and again", keys: "tls.handshake_workers", run: sameTicket, counts: `tls_handshakes_total{result="resumed"}`},
 	{name: "renegotiation", keys: "the answer", run: renegotiation, needs: "openssl", counts: `tls_handshakes_total{result="full"}`},
-	{name: "a hello behind the handshake", keys: "alert 10", run: sealing(func(s *sealer) []byte { return s.seal(nil, typeHandshake, string(hello())) }), counts: "websockets_opened_total"},
-	{name: "records of one byte", keys: "limits.input_bytes_per_second", run: sealing(oneByte), counts: `limited_total{limit="bytes_per_second"}`},
+	{name: "a hello behind the handshake", keys: "alert 10",
+		run: sealing(func(s *sealer) []byte { return s.seal(nil, typeHandshake, string(hello())) }), counts: "websockets_opened_total"},
+	{name: "records of one byte", keys: "limits.input_bytes_per_second",
+		run: sealing(oneByte), counts: `limited_total{limit="bytes_per_second"}`},
 	{name: "empty records", keys: "alert 10", run: sealing(func(s *sealer) (b []byte) {
 		for range 1000 {
 			b = s.seal(b, typeData, "")
