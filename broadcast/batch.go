@@ -15,11 +15,10 @@ type batch struct {
 	bundles []bundle        // the first is the root: nothing
 	last    *topics.Message // the last one that was gathered
 	bytes   int             // of all messages in bundles, and of the frames that bundles share
-	ring    ring            // slots of subscribers with a bundle, in the order of their turns
 	flushAt int64           // time of the hub's clock at which the batch may be written; see Config.FlushInterval
 
-	ends     []batchEnd // gathered messages, by the ring's end at that time; the first from finished on are not all written
-	finished int        // index into ends
+	light, heavy turns // subscribers with a bundle; those with a large message do not keep the others waiting
+	passed       int   // turns of light since the last one of heavy
 
 	begun     int64 // time of the hub's clock at about which the first message was gathered
 	conflates bool  // of the updates of a topic of ModeLast, a write holds the newest alone; see look
@@ -40,6 +39,13 @@ type bundle struct {
 	frames  []bundleFrames
 }
 
+// turns are the slots of subscribers with a bundle, in the order of their turns, and the messages that they are sent.
+type turns struct {
+	ring
+	ends     []batchEnd // gathered messages, by the ring's end at that time; the first from finished on are not all written
+	finished int        // index into ends
+}
+
 // bundleFrames are the frames of a bundle's whole path for subscribers of one kind.
 type bundleFrames struct {
 	codec     wire.Codec
@@ -58,11 +64,34 @@ type batchEnd struct {
 const (
 	batchBundles = 65536    // bundles in a batch before the next message is gathered, of 64 bytes each
 	batchBytes   = 4 << 20  // bytes of their messages, and of the frames that they share
-	bundleBytes  = 64 << 10 // a subscriber's bundle that would be larger is written first
+	bundleBytes  = 64 << 10 // a subscriber's bundle that would be larger is written first; a larger message is heavy, and a bundle of its own
+	lightAtOnce  = 256      // turns of light before one of heavy, while both wait
 )
 
 // conflateAfter is the default of Config.ConflateAfter. Chosen by us: clients hardly see it.
 const conflateAfter = 100 * time.Millisecond
+
+// empty reports whether no subscriber waits for its turn.
+func (b *batch) empty() bool { return b.light.empty() && b.heavy.empty() }
+
+// turnsOf returns the turns of the subscribers that are sent m.
+func (b *batch) turnsOf(m *topics.Message) *turns {
+	if m.Size() > bundleBytes {
+		return &b.heavy
+	}
+	return &b.light
+}
+
+// nextTurn removes the slot whose turn is next. The batch is not empty. The write of a large message may take as long as a hundred of
+// others, and as a rule its socket does not take it whole: so it comes behind them, but for one now and then.
+func (b *batch) nextTurn() (slot uint32) {
+	if b.light.empty() || b.passed >= lightAtOnce && !b.heavy.empty() {
+		b.passed = 0
+		return b.heavy.pop()
+	}
+	b.passed++
+	return b.light.pop()
+}
 
 // look looks whether the batch conflates: the hub's clock says now, and after is the age from which on it does. The loop counts as
 // behind then, and only the newest value of a topic of ModeLast is worth a place in a write.
@@ -94,8 +123,8 @@ func (b *batch) add(slot uint32, sub *subscriber, m *topics.Message) {
 	}
 	b.bundles[c].holders++
 	if parent == 0 {
-		b.ring.push(slot)
-	} else {
+		b.turnsOf(m).push(slot)
+	} else { // it is light: see overflows
 		b.bundles[parent].holders--
 	}
 	sub.pending = c
@@ -204,16 +233,19 @@ func (b *batch) framesOf(bundle uint32, sub *subscriber, f *framer) (frames []by
 }
 
 // end notes that m has been gathered for all its subscribers.
-func (b *batch) end(m *topics.Message) { b.ends = append(b.ends, batchEnd{m, b.ring.tail}) }
+func (b *batch) end(m *topics.Message) {
+	t := b.turnsOf(m)
+	t.ends = append(t.ends, batchEnd{m, t.tail})
+}
 
 // nextWritten returns the next message whose subscribers all had their turn, or nil.
-func (b *batch) nextWritten() (m *topics.Message) {
-	if b.finished < len(b.ends) && b.ends[b.finished].tail <= b.ring.head {
-		b.finished++
-		return b.ends[b.finished-1].m
+func (t *turns) nextWritten() (m *topics.Message) {
+	if t.finished < len(t.ends) && t.ends[t.finished].tail <= t.head {
+		t.finished++
+		return t.ends[t.finished-1].m
 	}
-	if b.finished == len(b.ends) {
-		b.ends, b.finished = emptied(b.ends), 0
+	if t.finished == len(t.ends) {
+		t.ends, t.finished = emptied(t.ends), 0
 	}
 	return nil
 }
@@ -224,8 +256,7 @@ func (b *batch) reset() {
 		b.bundles = nil
 	}
 	b.bundles = emptied(b.bundles)
-	if len(b.ring.slots) > 1<<16 {
-		b.ring.slots = nil
-	}
+	b.light.trim()
+	b.heavy.trim()
 	b.last, b.bytes, b.conflates = nil, 0, false
 }

@@ -2,6 +2,7 @@ package broadcast
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,4 +178,76 @@ func TestLateBatchConflates(t *testing.T) {
 			t.Errorf("%d clients got the newest alone, and %d updates are counted", conflated, h.Stats().Conflated)
 		}
 	})
+}
+
+// A large message keeps no subscriber of another one waiting, and it is not kept waiting by them either.
+func TestLargeMessagesWaitForOthers(t *testing.T) {
+	large := `"` + strings.Repeat("x", 2*bundleBytes) + `"`
+	for _, subscribers := range []uint32{1, 100, 10_000} {
+		h, s, out := hubOf(Config{ConflateAfter: time.Hour})
+		order := &orderOutlet{recorder: out}
+		s.out = order
+		for slot := uint32(4); slot < 4+2*subscribers; slot += 2 {
+			s.Join(slot, wire.CodecJSON, 0)
+			s.Join(slot+1, wire.CodecJSON, 0)
+			s.Subscribe(slot, []string{"large"}, "", "")
+			s.Subscribe(slot+1, []string{"px.A"}, "", "")
+		}
+		drainAll(s)
+		order.slots = nil
+		h.Publish("large", []byte(large))
+		h.Publish("px.A", []byte("1"))
+		drainAll(s)
+		if n := len(order.slots); n != 2*int(subscribers) {
+			t.Fatalf("%d writes to %d subscribers", n, 2*subscribers)
+		}
+		heavy, light, alone := 0, 0, 0
+		for _, slot := range order.slots {
+			switch {
+			case slot%2 == 1:
+				light++
+			case light == int(subscribers):
+				alone++
+			default:
+				heavy++
+			}
+		}
+		if most := int(subscribers) / lightAtOnce; heavy > most || heavy < most-1 || heavy+alone != int(subscribers) {
+			t.Errorf("%d subscribers: %d large messages before the end of %d others, want %d", subscribers, heavy, light, most)
+		}
+		checkShards(t, h)
+	}
+}
+
+// A client of both kinds of message gets them in the order in which they came.
+func TestLargeMessagesKeepTheOrderOfAClient(t *testing.T) {
+	large := `"` + strings.Repeat("x", 2*bundleBytes) + `"`
+	h, s, out := hubOf(Config{ConflateAfter: time.Hour}, topics.Class{Match: ">", Mode: topics.ModeAll})
+	for slot := range uint32(3) {
+		s.Subscribe(slot, []string{"large", "px.A"}, "", "")
+	}
+	drainAll(s)
+	for slot := range uint32(3) {
+		out.takeTold(t, slot)
+	}
+	for _, payload := range []string{"1", large, "2", "3", large, large, "4"} {
+		topic := "px.A"
+		if payload == large {
+			topic = "large"
+		}
+		h.Publish(topic, []byte(payload))
+	}
+	drainAll(s)
+	for slot := range uint32(3) {
+		got := out.takeTold(t, slot)
+		for i, m := range got {
+			if m.S != uint64(i+1) {
+				t.Errorf("slot %d: message %d has sequence %d", slot, i, m.S)
+			}
+		}
+		if len(got) != 7 {
+			t.Errorf("slot %d got %d messages", slot, len(got))
+		}
+	}
+	checkShards(t, h)
 }

@@ -259,8 +259,9 @@ func checkCounts(s *classScript) {
 			s.fatalf("slot %d still waits", slot)
 		}
 	}
-	if len(s.shard.batch.bundles) != 0 || len(s.shard.batch.ends) != 0 {
-		s.fatalf("%d bundles and %d ends are left", len(s.shard.batch.bundles), len(s.shard.batch.ends))
+	b := &s.shard.batch
+	if ends := len(b.light.ends) + len(b.heavy.ends); len(b.bundles) != 0 || ends != 0 {
+		s.fatalf("%d bundles and %d ends are left", len(b.bundles), ends)
 	}
 }
 

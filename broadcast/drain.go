@@ -54,7 +54,7 @@ func (s *Shard) collectTurns() {
 		return
 	}
 	now := s.hub.Now()
-	if s.alarm.clearIfDue(now) && s.batch.flushAt > now && !s.batch.ring.empty() {
+	if s.alarm.clearIfDue(now) && s.batch.flushAt > now && !s.batch.empty() {
 		s.alarm.set(s.batch.flushAt)
 	}
 	s.tiers.collectTurns(now)
@@ -63,7 +63,7 @@ func (s *Shard) collectTurns() {
 
 // hasWork reports whether there is something to do now. If not, posts wake the loop again.
 func (s *Shard) hasWork() bool {
-	for !s.fanout.underWay() && s.inbox.empty() && len(s.tiers.turns) == 0 && (s.batch.ring.empty() || s.batchWaits()) {
+	for !s.fanout.underWay() && s.inbox.empty() && len(s.tiers.turns) == 0 && (s.batch.empty() || s.batchWaits()) {
 		s.conflated += s.inbox.collect(s.mailbox)
 		if s.inbox.empty() && (s.unfinished() || s.mailbox.Idle()) { // with work left the loop comes back by itself
 			return false
@@ -96,13 +96,13 @@ func (s *Shard) doNext(until int64) bool {
 				s.retryParked(p, false)
 			}
 		}
-	case !b.ring.empty():
-		s.flush(b.ring.pop())
+	case !b.empty():
+		s.flush(b.nextTurn())
 	}
-	if len(b.ends) > 0 {
+	if len(b.light.ends)+len(b.heavy.ends) > 0 {
 		s.finishWritten()
 	}
-	if b.ring.empty() && len(b.bundles) > 0 && !s.fanout.underWay() {
+	if b.empty() && len(b.bundles) > 0 && !s.fanout.underWay() {
 		b.reset()
 	}
 	return true

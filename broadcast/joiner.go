@@ -48,6 +48,13 @@ type ring struct {
 
 func (r *ring) empty() bool { return r.head == r.tail }
 
+// trim gives the memory of a large ring back, which is empty.
+func (r *ring) trim() {
+	if len(r.slots) > 1<<16 {
+		r.slots = nil
+	}
+}
+
 func (r *ring) push(slot uint32) {
 	if int(r.tail-r.head) == len(r.slots) {
 		grown := make([]uint32, max(64, 2*len(r.slots)))

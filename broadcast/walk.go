@@ -263,7 +263,7 @@ func (s *Shard) gather(slot uint32, sub *subscriber, m *topics.Message) {
 			return
 		}
 	}
-	if b.ring.empty() && s.cfg.FlushInterval > 0 {
+	if b.empty() && s.cfg.FlushInterval > 0 {
 		b.flushAt = s.hub.Now() + int64(s.cfg.FlushInterval)
 		s.alarm.set(b.flushAt)
 	}
@@ -313,7 +313,9 @@ func (s *Shard) finishWalk() {
 
 // finishWritten finishes the messages whose subscribers all had their turn.
 func (s *Shard) finishWritten() {
-	for m := s.batch.nextWritten(); m != nil; m = s.batch.nextWritten() {
-		s.hub.Finish(m)
+	for _, t := range [...]*turns{&s.batch.light, &s.batch.heavy} {
+		for m := t.nextWritten(); m != nil; m = t.nextWritten() {
+			s.hub.Finish(m)
+		}
 	}
 }

@@ -23,7 +23,7 @@ type loop struct {
 	el         gnet.EventLoop
 	shard      *broadcast.Shard
 	transports *transportTable
-	tasks      struct{ tick, fanOut, expire, end, turns, keys gnet.Runnable }
+	tasks      struct{ tick, fanOut, expire, end, turns, keys, sweep gnet.Runnable }
 
 	// Any goroutine.
 	ticking  atomic.Bool  // a tick is posted
@@ -47,6 +47,7 @@ type loop struct {
 	behind    []uint32          // slots of connections with flagBehind
 	queued    map[uint32]uint16 // by slot, of these: the cost of the answers that were given to gnet while it held bytes, see enqueue
 	lastSweep time.Time
+	sweepDue  bool         // a task for a sweep is scheduled
 	waiting   fifo[uint32] // slots of connections with input that waits, in the order of their turns
 	held      fifo[held]   // connections that wait for their admission, and some that have ended meanwhile
 	asking    []asking     // tokens that wait for keys

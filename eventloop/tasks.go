@@ -23,6 +23,7 @@ func newLoop(e *Engine, index int) *loop {
 	l.tasks.end = l.task(l.endConnections)
 	l.tasks.keys = l.task(func() { l.fetches++; l.judgeAsking() })
 	l.tasks.turns = l.task(l.runTurns)
+	l.tasks.sweep = l.task(func() { l.sweepDue = false; l.sweep() })
 	return l
 }
 
