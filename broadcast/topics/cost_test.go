@@ -25,7 +25,7 @@ func starred(n int) (list []string) {
 // The end of patterns visits the topics under one pattern, or all topics once, and not all topics for each pattern.
 func TestEndOfPatternsCostsTheirTopics(t *testing.T) {
 	for _, row := range []struct{ patterns, topics int }{{1, 1}, {1, 100}, {1, 10_000}, {100, 100}, {10, 10_000}, {10_000, 1}, {10_000, 10}} {
-		h, up := New(Config{}), new(listUpstream)
+		h := New(Config{})
 		patterns := starred(row.patterns)
 		for _, p := range patterns {
 			raise(t, h, p)
@@ -39,7 +39,7 @@ func TestEndOfPatternsCostsTheirTopics(t *testing.T) {
 		}
 		_, idle := h.takeChanged()
 		for _, l := range idle {
-			h.expire(t.Context(), l, up)
+			h.expire(l)
 		}
 		h.removeLeft()
 		if n, most := int(h.steps), min(row.patterns, sweepPatterns)*row.topics; n > most || len(h.topics) > 0 {
@@ -133,7 +133,7 @@ func TestEarlyAnswersAreNotAllAnswers(t *testing.T) {
 
 // A name on which nothing was ever published ends with its last subscriber, whatever patterns match it.
 func TestUnheardTopicsEndUnderAPattern(t *testing.T) {
-	h, up := New(Config{}), new(listUpstream)
+	h := New(Config{})
 	raise(t, h, ">")
 	for _, name := range []string{"a", "b"} {
 		raise(t, h, name)
@@ -144,7 +144,7 @@ func TestUnheardTopicsEndUnderAPattern(t *testing.T) {
 	}
 	_, idle := h.takeChanged()
 	for _, l := range idle {
-		h.expire(t.Context(), l, up)
+		h.expire(l)
 	}
 	if len(h.topics) != 1 || h.topics["b"] == nil {
 		t.Errorf("%d topics are left, want b alone", len(h.topics))
@@ -233,6 +233,65 @@ func TestEndOfManyPatternsCostsTheirPairs(t *testing.T) {
 		}
 		if len(h.heirs) > 0 {
 			t.Errorf("heirs of %d topics are left", len(h.heirs))
+		}
+	}
+}
+
+// The new owners of the topics of a subscription that ends are worked out before its place among the messages, while others have the
+// lock now and then. At that place each topic is looked at a few times, however many patterns are over it. Topics that nobody wants any
+// more are gone by then.
+func TestEndOfASubscriptionIsPrepared(t *testing.T) {
+	all := func(string) bool { return true }
+	for _, row := range []struct{ patterns, topics int }{{1, 1}, {1, 100}, {1, 10_000}, {100, 100}, {1000, 100}} {
+		for _, stays := range []bool{true, false} {
+			h, up := New(Config{}), new(listUpstream)
+			patterns := starred(row.patterns)
+			for _, p := range patterns {
+				raise(t, h, p)
+				lookOnce(t, h, up)
+			}
+			last := strings.Repeat("a.", 14) + "*"
+			raise(t, h, last)
+			lookOnce(t, h, up)
+			for i := range row.topics {
+				h.Publish(fmt.Sprintf("%s%d", strings.Repeat("a.", 14), i), []byte("1"))
+			}
+			other := "z.>" // the owners are not known any more
+			raise(t, h, other)
+			lookOnce(t, h, up)
+			for _, p := range patterns {
+				h.Lower(0, p)
+			}
+			if !stays {
+				h.Lower(0, last)
+			}
+			h.longest = 0
+			h.reconcile(t.Context(), up, new(reconciler))
+			if most := stepsLocked + 2*row.patterns + 2; h.longest > most {
+				t.Errorf("%+v: the lock is held for %d steps, want at most %d", row, h.longest, most)
+			}
+			left := row.topics
+			if !stays {
+				left = 0
+			}
+			if len(h.topics) != left {
+				t.Fatalf("%+v: %d topics are left, want %d", row, len(h.topics), left)
+			}
+			for _, p := range patterns {
+				e := h.Ended(p, all)
+				if most := 6*left + 1; !e.Ended || e.Steps > most {
+					t.Errorf("%+v: the end of %s takes %d steps, want at most %d", row, p, e.Steps, most)
+					break
+				}
+			}
+			for _, topic := range h.topics {
+				if h.own(topic); topic.owner == nil || topic.owner.subject != last {
+					t.Fatalf("%+v: %s has another owner", row, topic.Name)
+				}
+			}
+			if len(h.heirs) > 0 {
+				t.Errorf("%+v: heirs of %d topics are left", row, len(h.heirs))
+			}
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 func (h *Hub) Ended(source string, same func(source string) bool) (e Ending) {
 	h.mu.Lock()
 	defer h.unlock()
+	before := h.steps
+	defer func() { e.Steps = int(h.steps - before) }()
 	f := h.feeds[source]
 	switch {
 	case f == nil:
@@ -24,6 +26,7 @@ func (h *Hub) Ended(source string, same func(source string) bool) (e Ending) {
 	case f.users > 0:
 		f.leaves = false
 		h.closeSeams(f)
+		h.heirs = make(map[*Topic]heirs) // those that prepareEnd has worked out are not needed, and may never be
 		return Ending{}
 	case f.again < mostAgain && h.overtakes(f):
 		f.again++
@@ -66,6 +69,7 @@ type Ending struct {
 	Ended    bool
 	Again    bool
 	Handover uint64
+	Steps    int // topics and subscriptions that were looked at: the call's own time
 }
 
 // mostAgain is the number of places at which Hub.Ended refuses an end. Chosen by us.
@@ -77,8 +81,18 @@ func (r *registry) overtakes(f *feed) bool {
 	if subject.IsPattern(f.subject) {
 		return r.turns > f.fence
 	}
+	if t := r.topics[f.subject]; t != nil && !t.Class.mapped && t.ownerAt == r.feedAt && r.heirs[t] != nil {
+		for _, g := range r.heirs[t] { // in the order of their turns
+			if g != f && g.brings() {
+				return g.turn > f.fence
+			}
+		}
+		return false
+	}
 	var next *feed
-	for _, g := range r.wide.Match(nil, f.subject) {
+	list := r.wide.Match(nil, f.subject)
+	r.steps += uint64(len(list))
+	for _, g := range list {
 		if g.asked && !g.denied && (next == nil || g.turn < next.turn) {
 			next = g
 		}

@@ -99,7 +99,7 @@ func TestTopicsEndWithTheirPattern(t *testing.T) {
 	h.Lower(0, "px.>")
 	_, idle := h.takeChanged()
 	for _, l := range idle {
-		h.expire(t.Context(), l, up)
+		h.expire(l)
 	}
 	h.removeLeft()
 	if len(h.topics) != 1 || h.topics["px.0"] == nil {

@@ -3,6 +3,8 @@ package topics
 import (
 	"cmp"
 	"slices"
+
+	"tickcast/broadcast/subject"
 )
 
 // own works out the feed whose copies of the messages of t count, unless it is known: of those that bring them, the one that upstream was
@@ -45,8 +47,7 @@ type heirs []*feed
 func (r *registry) inherit(t *Topic) *feed {
 	list, known := r.heirs[t]
 	if !known {
-		list = r.bringers(t)
-		slices.SortFunc(list, func(f, g *feed) int { return cmp.Compare(f.turn, g.turn) })
+		list = r.heirsOf(t)
 	}
 	for len(list) > 0 && !list[0].brings() {
 		list = list[1:]
@@ -61,6 +62,44 @@ func (r *registry) inherit(t *Topic) *feed {
 		return nil
 	}
 	return list[0]
+}
+
+// heirsOf returns the feeds that bring messages of t, in the order of their turns.
+func (r *registry) heirsOf(t *Topic) heirs {
+	list := r.bringers(t)
+	slices.SortFunc(list, func(f, g *feed) int { return cmp.Compare(f.turn, g.turn) })
+	return list
+}
+
+// prepareEnd works out the owners behind f of the topics that f owns, before upstream is to end f: Ended needs them all at one place
+// among the messages. From time to time it gives the lock away. Where something changes until then, Ended works it out anew.
+func (h *Hub) prepareEnd(f *feed) {
+	h.mu.Lock()
+	defer h.unlock()
+	n := 0
+	prepare := func(t *Topic) {
+		if t.Class.mapped || t.Class.Streamed() || f.users > 0 || !f.brings() {
+			return
+		}
+		before := h.steps
+		if h.own(t); t.owner == f && h.heirs[t] == nil {
+			h.heirs[t] = h.heirsOf(t)[1:] // f is the first
+		}
+		n += int(h.steps - before)
+		h.spend(&n, 0)
+	}
+	if !subject.IsPattern(f.subject) {
+		if t := h.topics[f.subject]; t != nil {
+			prepare(t)
+		}
+		return
+	}
+	w := h.tree.Walk(f.subject)
+	for t, ok := w.Next(); ok; t, ok = w.Next() {
+		if h.spend(&n, 1); !t.Ended() {
+			prepare(t)
+		}
+	}
 }
 
 // feedBrings notes that one more feed brings messages of topics that are not known one by one.

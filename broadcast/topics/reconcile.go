@@ -33,15 +33,20 @@ func (h *Hub) reconcile(ctx context.Context, up Upstream, r *reconciler) (next i
 		h.settle(ctx, f, up)
 	}
 	now := h.now()
+	var unused []*feed
 	for len(r.lingering) > 0 && r.lingering[0].until <= now {
-		h.expire(ctx, r.lingering[0], up)
+		unused = append(unused, h.expire(r.lingering[0])...)
 		r.lingering[0] = lingerer{} // else the array keeps the interest, with its topic
 		r.lingering = r.lingering[1:]
 	}
 	if len(r.lingering) == 0 {
 		r.lingering = nil
 	}
-	h.removeLeft()
+	h.removeLeft() // before the subscriptions end, which then do not look for new owners of these topics
+	for _, f := range unused {
+		h.prepareEnd(f)
+		h.settle(ctx, f, up)
+	}
 	next = max(r.retryAt, now)
 	if len(r.lingering) > 0 {
 		next = min(next, r.lingering[0].until)
@@ -150,17 +155,14 @@ func (h *Hub) retryRefused() {
 	h.refused = nil
 }
 
-// expire ends an interest whose linger is over, unless it was wanted again since, and the feeds that only it used.
-func (h *Hub) expire(ctx context.Context, l lingerer, up Upstream) {
+// expire ends an interest whose linger is over, unless it was wanted again since. It returns the feeds that only it used; removeLeft
+// must follow, and then settle for each of these.
+func (h *Hub) expire(l lingerer) (unused []*feed) {
 	h.mu.Lock()
+	defer h.unlock()
 	i := l.i
 	if h.interests[i.name] != i || i.wanted > 0 || i.until != l.until {
-		h.unlock()
-		return
+		return nil
 	}
-	unused := h.end(i)
-	h.unlock()
-	for _, f := range unused {
-		h.settle(ctx, f, up)
-	}
+	return h.end(i)
 }

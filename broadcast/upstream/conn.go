@@ -141,7 +141,7 @@ func (c *conn) hasRoom() bool { return len(c.messages) <= c.limit }
 func (c *conn) receive(ctx context.Context) {
 	defer close(c.ended)
 	for {
-		for c.due && c.passSome(fencesAtOnce) && ctx.Err() == nil {
+		for c.due && c.passSome() && ctx.Err() == nil {
 			for n := len(c.messages); n > 0 && len(c.messages) > 0; n-- { // receive is the only reader
 				c.takeNext(<-c.messages)
 			}
@@ -207,7 +207,7 @@ func (c *conn) takeMark(m mark) {
 	}
 	c.passed, c.due = max(c.passed, m.fence), true
 	if len(m.refused)+len(m.granted) > 0 || m.kind != markVerdict { // the ends before it concern it
-		for c.passSome(fencesAtOnce) {
+		for c.passSome() {
 		}
 	}
 	for _, r := range m.refused {

@@ -73,7 +73,7 @@ func TestMessageBehindTheEndOfItsSubscription(t *testing.T) {
 	m := &nats.Msg{Subject: sub.Subject, Sub: sub}
 	c.take(m)
 	c.messages <- m
-	if err := c.end(sub.Subject); err != nil {
+	if _, err := c.end(sub.Subject); err != nil {
 		t.Fatal(err)
 	}
 	c.take(<-c.messages)

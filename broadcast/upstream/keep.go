@@ -166,32 +166,46 @@ func (c *conn) addFence(f fence) {
 	c.confirm()
 }
 
-// fencesAtOnce is the number of fences that are carried out before messages have their turn. Chosen by us.
-const fencesAtOnce = 32
+// fencesAtOnce is the number of fences that are carried out before messages have their turn, and stepsAtOnce the number of topics and
+// subscriptions that are looked at for them, about. Chosen by us.
+const (
+	fencesAtOnce = 32
+	stepsAtOnce  = 1024
+)
 
-// passSome carries out at most most of the fences whose place has come, and reports whether there are more. A later place is as good:
-// see Hub.Ended. It is called by receive.
-func (c *conn) passSome(most int) (more bool) {
-	c.mu.Lock()
-	n := 0
-	for n < len(c.fences) && n < most && c.fences[n].number <= c.passed {
-		n++
-	}
-	passed := c.fences[:n]
-	if c.fences = c.fences[n:]; len(c.fences) == 0 {
-		c.fences = nil
-	}
-	more = len(c.fences) > 0 && c.fences[0].number <= c.passed
-	c.due = more
-	c.mu.Unlock()
-	for _, f := range passed {
+// passSome carries out some of the fences whose place has come, and reports whether there are more. A later place is as good: see
+// Hub.Ended. It is called by receive.
+func (c *conn) passSome() (more bool) {
+	for n, steps := 0, 0; n < fencesAtOnce && steps < stepsAtOnce; n++ {
+		f, ok := c.nextPassed()
+		if !ok {
+			return false
+		}
 		if f.subject == "" {
 			c.hub.HandedOver(f.handover, c.mine)
-		} else if err := c.end(f.subject); err != nil {
+			continue
+		}
+		taken, err := c.end(f.subject)
+		if steps += taken; err != nil {
 			c.log.Warn("nats refused to unsubscribe", "subject", f.subject, "err", err)
 		}
 	}
-	return more
+	return c.due
+}
+
+// nextPassed removes the first fence whose place has come, if there is one, and notes whether there are more.
+func (c *conn) nextPassed() (f fence, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	passed := func() bool { return len(c.fences) > 0 && c.fences[0].number <= c.passed }
+	if ok = passed(); ok {
+		f = c.fences[0]
+		if c.fences = c.fences[1:]; len(c.fences) == 0 {
+			c.fences = nil
+		}
+	}
+	c.due = passed()
+	return f, ok
 }
 
 // same returns mine if there are other connections.
@@ -209,8 +223,8 @@ func (c *conn) handOver(handover uint64) {
 	}
 }
 
-// end ends a subscription, unless the hub wants it again.
-func (c *conn) end(subject string) error {
+// end ends a subscription, unless the hub wants it again. steps is as of topics.Ending.
+func (c *conn) end(subject string) (steps int, err error) {
 	c.asking.Lock() // Hub.Ended and the request are one for a subscription that comes behind
 	defer c.asking.Unlock()
 	e := c.hub.Ended(subject, c.same())
@@ -218,7 +232,7 @@ func (c *conn) end(subject string) error {
 		c.addFence(fence{subject: subject})
 	}
 	if !e.Ended {
-		return nil
+		return e.Steps, nil
 	}
 	c.mu.Lock()
 	sub := c.subscriptions[subject]
@@ -228,14 +242,14 @@ func (c *conn) end(subject string) error {
 	}
 	c.mu.Unlock()
 	if sub == nil {
-		return nil
+		return e.Steps, nil
 	}
-	err := sub.Unsubscribe()
+	err = sub.Unsubscribe()
 	c.suspect = len(c.messages) + len(c.held) + 2 // nats.go may be about to add one
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
 		err = nil
 	}
-	return err
+	return e.Steps, err
 }
 
 // drops returns the number of messages that nats.go dropped. It stays 0 where the guard sees the lines: then the subscriptions are not
