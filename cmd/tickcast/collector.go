@@ -30,6 +30,7 @@ type collector struct {
 	percent    int           // of the configuration
 	growth     uint64        // bytes
 	procs      int           // more processors; 0 = none
+	spare      int           // those of setProcs
 	calm       time.Duration // the time without a storm after which the head room is taken back; 0 = no memory is given back
 	handshakes func() uint64 // the number of handshakes since the start
 	begins     chan struct{} // a storm
@@ -51,7 +52,7 @@ const stormRate = 50
 // newCollector returns a collector of a server with TLS; handshakes must not wait.
 func newCollector(c config.Runtime, handshakes func() uint64) *collector {
 	k := &collector{
-		percent: c.GOGC, growth: uint64(c.GCGrowth), procs: c.StormProcs, calm: c.TrimAfter, handshakes: handshakes,
+		percent: c.GOGC, growth: uint64(c.GCGrowth), procs: c.StormProcs, spare: c.SpareProcs, calm: c.TrimAfter, handshakes: handshakes,
 		begins: make(chan struct{}, 1), current: c.GOGC, collected: time.Now(), counted: handshakes(),
 	}
 	if os.Getenv("GOMAXPROCS") != "" {
@@ -94,10 +95,23 @@ func (k *collector) addProcs() {
 	}
 }
 
-// removeProcs gives the process as many processors as the machine or the cgroup has, as without addProcs.
+// removeProcs takes the processors of a storm back.
 func (k *collector) removeProcs() {
 	if k.procs > 0 {
-		runtime.SetDefaultGOMAXPROCS()
+		setProcs(k.spare)
+	}
+}
+
+// setProcs gives the process as many processors as the machine or the cgroup has, and so many to spare, unless the environment sets
+// GOMAXPROCS. With as many event loops as processors and all of them busy, the goroutine that reads NATS's messages would wait until Go
+// preempts a loop: 10 ms, and again as long until Go looks at its socket at all. With one to spare it waits for the kernel alone.
+func setProcs(spare int) {
+	if os.Getenv("GOMAXPROCS") != "" {
+		return
+	}
+	runtime.SetDefaultGOMAXPROCS()
+	if spare > 0 {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spare)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestStormOfHandshakes(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "")
 	runtime.SetDefaultGOMAXPROCS()
 	before := runtime.GOMAXPROCS(0)
-	_, addr := startTLS(t, "[runtime]\nstorm_procs = 3\ntrim_after = \"1ms\"\n", writePair(t, t.TempDir(), "a.test"))
+	_, addr := startTLS(t, "[runtime]\nspare_procs = 0\nstorm_procs = 3\ntrim_after = \"1ms\"\n", writePair(t, t.TempDir(), "a.test"))
 	hello := clientHello(t)
 	eventually(t, "a storm", func() bool {
 		var conns []net.Conn
@@ -166,4 +166,33 @@ func TestStormOfHandshakes(t *testing.T) {
 		return runtime.GOMAXPROCS(0) == before+3
 	})
 	eventually(t, "calm", func() bool { return runtime.GOMAXPROCS(0) == before })
+}
+
+// The spare processors are there from the start to the end, and in a storm too. They are no reason for more event loops.
+func TestSpareProcessors(t *testing.T) {
+	if !runsAlone(t) {
+		return
+	}
+	t.Setenv("GOMAXPROCS", "")
+	runtime.SetDefaultGOMAXPROCS()
+	before := runtime.GOMAXPROCS(0)
+	k := newCollector(config.Runtime{GOGC: 50, StormProcs: 3, SpareProcs: 2}, func() uint64 { return 0 })
+	setProcs(2)
+	defer setProcs(0)
+	k.addProcs()
+	if n := runtime.GOMAXPROCS(0); n != before+5 {
+		t.Errorf("%d processors in a storm, want %d", n, before+5)
+	}
+	k.removeProcs()
+	if n := runtime.GOMAXPROCS(0); n != before+2 {
+		t.Errorf("%d processors, want %d", n, before+2)
+	}
+	setProcs(0)
+	if n := runtime.GOMAXPROCS(0); n != before {
+		t.Errorf("%d processors in the end, want %d", n, before)
+	}
+	t.Setenv("GOMAXPROCS", "1")
+	if setProcs(2); runtime.GOMAXPROCS(0) != before {
+		t.Errorf("%d processors against the environment", runtime.GOMAXPROCS(0))
+	}
 }

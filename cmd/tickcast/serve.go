@@ -43,6 +43,10 @@ func serve(ctx context.Context, cfg *config.Config, b build, stdout io.Writer, l
 	if err := n.build(m.observeFanout); err != nil {
 		return err
 	}
+	if cfg.Runtime.SpareProcs > 0 { // the event loops are counted by now
+		setProcs(cfg.Runtime.SpareProcs)
+		defer setProcs(0)
+	}
 	if n.revoked != nil {
 		nats.Control, nats.OnControl = cfg.Auth.ControlSubject, n.onControl
 	}

@@ -146,6 +146,7 @@ func (v *validation) runtime(c *Runtime) {
 	}
 	zeroOr(v, "runtime.gc_growth", c.GCGrowth, 64*kib, gib)
 	between(v, "runtime.storm_procs", c.StormProcs, 0, 256)
+	between(v, "runtime.spare_procs", c.SpareProcs, 0, 256)
 	zeroOr(v, "runtime.memory_limit", c.MemoryLimit, 32*mib, 1<<20*gib)
 	zeroOr(v, "runtime.memory_ceiling", c.MemoryCeiling, 64*mib, 1<<20*gib)
 	zeroOr(v, "runtime.trim_after", c.TrimAfter, time.Millisecond, 24*time.Hour)
