@@ -295,3 +295,51 @@ func TestEndOfASubscriptionIsPrepared(t *testing.T) {
 		}
 	}
 }
+
+// The answer of a stream about many topics, and the questions that are asked again, hold the lock for a bounded number of steps at a
+// time.
+func TestLoadsHoldTheLockForABoundedTime(t *testing.T) {
+	for _, n := range []int{1, 100, 10_000} {
+		h := New(Config{Classes: []Class{{Match: "st.>", Snapshot: SnapshotStream, Mode: ModeAll, History: 3}}})
+		s := h.readers[0]
+		s.begin("E", 0)
+		raise(t, h, "st.>")
+		count := func(what string, most int, op func()) {
+			t.Helper()
+			h.steps, h.longest = 0, 0
+			h.mu.Lock()
+			op()
+			h.unlock()
+			if h.steps > uint64(most) || h.steps == 0 {
+				t.Errorf("%d topics: %s takes %d steps, want at most %d", n, what, h.steps, most)
+			}
+			if h.longest > stepsLocked || h.longest == 0 {
+				t.Errorf("%d topics: %s takes %d steps with the lock held, want at most %d", n, what, h.longest, stepsLocked)
+			}
+		}
+		var newest []StreamMessage
+		for i := range n {
+			newest = append(newest, StreamMessage{Subject: fmt.Sprintf("st.%d", i), Data: []byte("1"), Seq: uint64(i + 1)})
+		}
+		l := h.interests["st.>"].loads[0]
+		count("the answer", n, func() { s.endLoad(l, newest, nil, true) })
+		if len(h.topics) != n || h.interests["st.>"].since == unknown {
+			t.Errorf("%d of %d topics have begun", len(h.topics), n)
+		}
+		s.loads = nil
+		for _, m := range newest {
+			h.topics[m.Subject].since = unknown
+		}
+		for i := range n {
+			raise(t, h, fmt.Sprintf("st.%d.*", i))
+		}
+		for _, l := range s.loads {
+			l.interest.loads = nil
+		}
+		s.loads = nil
+		count("asking again", 3*n+1, s.reload)
+		if len(s.loads) != 2*n {
+			t.Errorf("%d questions about %d topics and as many patterns", len(s.loads), n)
+		}
+	}
+}

@@ -9,26 +9,42 @@ import (
 	"tickcast/broadcast/subject"
 )
 
-// reload asks once more all that was asked in vain while the stream was not there. Hub.mu is held.
+// reload asks once more all that was asked in vain while the stream was not there. Hub.mu is held; from time to time it lets others have
+// it.
 func (s *streamReader) reload() {
-	for t := range s.hub.all {
-		if t.Class == s.class && t.since == unknown && t.loading == nil {
+	h, n := s.hub, 0
+	s.vain = false // what fails meanwhile is asked for again
+	for id := 0; id < len(h.byID); id++ {
+		if t := h.byID[id]; t != nil && t.Class == s.class && t.since == unknown && t.loading == nil {
 			s.loadTopic(t)
 		}
+		h.spend(&n, 1) // topics that are new since have been asked for
 	}
-	s.vain = false
 	var again []*interest
-	for _, i := range s.hub.interests {
-		vain := i.since == unknown || slices.Contains(i.vain, &s.feed)
-		if i.topic == nil && vain && !slices.ContainsFunc(i.loads, func(l *load) bool { return l.class == s.class }) && slices.Contains(i.feeds, &s.feed) {
+	for w := h.patterns.Walk(">"); ; h.spend(&n, 1) {
+		i, ok := w.Next()
+		if !ok {
+			break
+		}
+		if s.inVain(i) {
 			again = append(again, i)
 		}
 	}
 	slices.SortFunc(again, func(x, y *interest) int { return strings.Compare(x.name, y.name) })
 	for _, i := range again {
-		i.vain = slices.DeleteFunc(i.vain, func(f *feed) bool { return f == &s.feed })
-		s.loadPattern(i)
+		if s.inVain(i) { // still
+			i.vain = slices.DeleteFunc(i.vain, func(f *feed) bool { return f == &s.feed })
+			s.loadPattern(i)
+		}
+		h.spend(&n, 1)
 	}
+}
+
+// inVain reports whether the stream was asked in vain for the topics of a pattern, and is not being asked. An interest that has ended has
+// no feeds.
+func (s *streamReader) inVain(i *interest) bool {
+	return (i.since == unknown || slices.Contains(i.vain, &s.feed)) && slices.Contains(i.feeds, &s.feed) &&
+		!slices.ContainsFunc(i.loads, func(l *load) bool { return l.class == s.class })
 }
 
 // retryLoads asks again all that the streams did not answer, unless they are not there: then Placed does.
@@ -278,11 +294,13 @@ func (s *streamReader) await(ctx context.Context, q *Inquiry) bool {
 	return true
 }
 
-// endLoad ends a load with the answer of the stream, or without one. Hub.mu is held.
+// endLoad ends a load with the answer of the stream, or without one. Hub.mu is held. With many newest messages it lets others have it
+// from time to time: each topic begins by itself, and messages that come through the consumer meanwhile are newer.
 func (s *streamReader) endLoad(l *load, newest, missed []StreamMessage, whole bool) {
-	h := s.hub
+	h, n := s.hub, 0
 	for _, m := range newest {
 		s.beginTopic(l, m)
+		h.spend(&n, 1)
 	}
 	s.vain = s.vain || !whole && !l.resume
 	if l.resume && whole && s.cut <= l.upto {
