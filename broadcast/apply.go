@@ -277,9 +277,12 @@ func (s *Shard) retryParked(p *parkedCommand, late bool) {
 	s.hub.Release(p.waiter)
 }
 
-// giveUpParked goes on with the commands that have waited too long for a stream.
+// lateAtOnce is the number of commands that one drain gives up waiting for a stream. Chosen by us.
+const lateAtOnce = 8
+
+// giveUpParked goes on with some of the commands that have waited too long for a stream.
 func (s *Shard) giveUpParked(now int64) {
-	for {
+	for range lateAtOnce {
 		p, next := s.parked.nextLate(now)
 		if p == nil {
 			if next != 0 {
@@ -289,6 +292,7 @@ func (s *Shard) giveUpParked(now int64) {
 		}
 		s.retryParked(p, true)
 	}
+	s.alarm.set(now) // for the others
 }
 
 // reachMark carries out the command that waited for a mark.

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"tickcast/broadcast/topics"
 	"tickcast/broadcast/wire"
 )
 
@@ -124,4 +127,54 @@ func TestLateRemovalIsSliced(t *testing.T) {
 		t.Errorf("%d filters are left, %d are ending", n, len(s.filters.ending))
 	}
 	checkShards(t, h)
+}
+
+// Commands that wait for a stream go on one at a time once it has answered, and a few at a time if it does not: the loop looks at its
+// sockets in between.
+func TestParkedCommandsGoOnSomeAtATime(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		for _, clients := range []uint32{1, 100, 10_000} {
+			synctest.Test(t, func(t *testing.T) {
+				h, s, out := hubOf(Config{}, topics.Class{Match: "st.>", Snapshot: topics.SnapshotStream})
+				h.Begin(new(silentUpstream))
+				for slot := 4; slot < 4+int(clients); slot++ {
+					s.Join(uint32(slot), wire.CodecJSON, 0)
+					s.Apply(uint32(slot), []byte(`{"op":"sub","topics":["st.a"]}`))
+				}
+				if n := len(s.parked.waiting); n != int(clients) {
+					t.Fatalf("%d commands wait", n)
+				}
+				most := lateAtOnce
+				if answers {
+					most = 1
+					h.Step()
+					stream := h.StreamSteps(0)
+					stream.Opened("E")
+					stream.Sink().Placed(0)
+					q := stream.Inquire()
+					stream.Hear(q, topics.Answer{Msgs: []topics.StreamMessage{{Subject: "st.a", Data: []byte("1"), Seq: 1}}, Upto: 1, Whole: true})
+					stream.Sink().Message(topics.StreamMessage{Subject: "st.a", Data: []byte("1"), Seq: 1})
+					if !stream.Conclude(q, false) {
+						t.Fatal("the question is not over")
+					}
+				} else {
+					time.Sleep(parkedPatience)
+				}
+				for drains := 0; len(s.parked.waiting) > 0; drains++ {
+					before := len(s.parked.waiting)
+					s.LookAtClock()
+					more := s.Drain(0)
+					if n := before - len(s.parked.waiting); n > most || !more && len(s.parked.waiting) > 0 || drains > int(clients)+4 {
+						t.Fatalf("%d commands go on in one drain, want at most %d; %d wait; %v", n, most, len(s.parked.waiting), more)
+					}
+				}
+				drainAll(s)
+				for slot := 4; slot < 4+int(clients); slot++ {
+					if got := out.takeTold(t, uint32(slot)); len(got) == 0 || got[0].Op != "ack" {
+						t.Fatalf("slot %d was told %v", slot, got)
+					}
+				}
+			})
+		}
+	}
 }

@@ -91,10 +91,8 @@ func (s *Shard) doNext(until int64) bool {
 	case s.inbox.len() > 0 && b.hasRoom():
 		s.inbox.replaceOverflow(s.mend(s.inbox.overflow))
 	case s.inbox.len() == 0 && len(s.inbox.answers) > 0:
-		for _, w := range s.inbox.takeAnswers() {
-			if p := s.parked.remove(w); p != nil {
-				s.retryParked(p, false)
-			}
+		if p := s.parked.remove(s.inbox.nextAnswer()); p != nil { // one at a time: many commands may wait for the same answer
+			s.retryParked(p, false)
 		}
 	case !b.empty():
 		s.flush(b.nextTurn())

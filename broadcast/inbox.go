@@ -54,9 +54,10 @@ func (b *inbox) replaceOverflow(list []*topics.Message) {
 	b.queue, b.first, b.overflow, b.ordered = list, 0, nil, false
 }
 
-// takeAnswers removes the answers.
-func (b *inbox) takeAnswers() []*topics.Waiter {
-	list := b.answers
-	b.answers = nil
-	return list
+// nextAnswer removes the first answer.
+func (b *inbox) nextAnswer() *topics.Waiter {
+	w := b.answers[0]
+	b.answers[0] = nil
+	b.answers = b.answers[1:]
+	return w
 }
