@@ -54,6 +54,7 @@
 // subscribers at the same place to the same next place. Messages that come while the writes go on are gathered between slices. Subscribers
 // whose turn is still to come get them with the same write, and no subscriber waits for a batch to be full. A loop that is behind
 // leaves out the values that a newer one in the same write replaces: the age of a value then has a bound, and not the queue.
+// Subscribers that are owed a large message have their turns behind those of the others, since such a write takes as long as a hundred.
 //
 // A message is compressed when the first subscriber with a window is written to, not when it comes: a frame that no client
 // reads costs nothing. A payload that fits into all windows in question makes one frame for all of them.
