@@ -66,11 +66,9 @@ func (l *loop) newHandshake(c *conn) *tlsrecord.Handshake {
 func (l *loop) shake(c *conn, h *tlsrecord.Handshake) {
 	out, r, done := h.Take()
 	l.countWritten(h)
-	if len(out) > 0 {
-		l.bytesSent += uint64(len(out))
-		if l.transmit(c, out) == outcomeGone {
-			return
-		}
+	l.bytesSent += uint64(len(out))
+	if len(out) > 0 && l.transmit(c, out) == outcomeGone {
+		return
 	}
 	if c.state == stateRequest {
 		l.wheel.schedule(c, l.now+l.engine.handshake) // the next step is the client's
@@ -87,6 +85,9 @@ func (l *loop) shake(c *conn, h *tlsrecord.Handshake) {
 		l.noteCertificate(c, r.Peer)
 		if len(r.Input) > 0 {
 			l.readSecure(c, r.Input)
+		}
+		if records, ok := r.Session.(*tlsrecord.Records); ok {
+			records.Forget() // the connection may be idle from now on
 		}
 	}
 }

@@ -164,3 +164,28 @@ func TestHandshakesWaitInOrder(t *testing.T) {
 		t.Errorf("%d work, %d wait, %d taken", p.working, len(p.waiting), p.taken)
 	}
 }
+
+// A server's session keeps the cipher of the handshake until Forget, and a client's has none.
+func TestSessionKeepsTheCipherOfTheHandshake(t *testing.T) {
+	cert, err := testCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server, err := connect(cert, NewPool(1, 1, true), NewPool(1, 1, true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ok := server.(*Records)
+	if !ok {
+		t.Skip("crypto/tls chooses another suite on this machine")
+	}
+	if err := opens(client, s.Seal(nil, []byte("x")), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if s.Keep() || client.(*Records).rare != nil {
+		t.Error("the server's cipher is not kept, or the client's is")
+	}
+	if s.Forget(); s.rare != nil {
+		t.Error("something is left")
+	}
+}

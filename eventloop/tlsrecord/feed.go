@@ -1,6 +1,7 @@
 package tlsrecord
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 )
@@ -32,7 +33,7 @@ func (h *Handshake) Open(b []byte) (plain []byte, err error) {
 
 // OpenHere is Open for a server's goroutine that may compute for some 30 us: the last flight of a client of TLS 1.3 without a
 // certificate is handled at once. over reports that the handshake is over by that, without a call of notify. The goroutine must not
-// be locked to its thread.
+// be locked to its thread. Input that the handshake leaves lies in b: the caller takes the result at once.
 func (h *Handshake) OpenHere(b []byte) (over bool, err error) {
 	h.mu.Lock()
 	if !h.short || h.advancing || h.state != shaking {
@@ -41,14 +42,23 @@ func (h *Handshake) OpenHere(b []byte) (over bool, err error) {
 		return false, err
 	}
 	defer h.mu.Unlock()
-	if err := h.feed(b); err != nil || !h.due() {
+	borrowed := len(h.in) == 0
+	if borrowed {
+		h.in = b[:len(b):len(b)]
+	} else if err := h.feed(b); err != nil {
 		return false, err
 	}
-	h.advancing = true
-	h.mu.Unlock()
-	h.proceed()
-	h.mu.Lock()
-	return h.state == shakingOver, nil
+	if h.due() {
+		h.advancing = true
+		h.mu.Unlock()
+		h.proceed()
+		h.mu.Lock()
+	}
+	over = h.state == shakingOver
+	if borrowed && !over {
+		h.in = bytes.Clone(h.in)
+	}
+	return over, nil
 }
 
 // due reports whether the handshake can go on. The caller holds mu.

@@ -32,14 +32,15 @@ func (h *half) setNumber(n uint64) { binary.BigEndian.PutUint64(h.seq[:], n) }
 
 // setSecret derives the keys of a traffic secret, RFC 8446 section 7.3.
 func (h *half) setSecret(s *suite, secret []byte, more *longer) {
-	key := s.expand(secret, "key", s.keyLen)
+	e := s.expander(secret)
+	key := e.expand("key", s.keyLen)
 	copy(h.secret[:], secret)
 	copy(h.key[:], key)
 	if more != nil {
 		copy(more.secret[:], secret[shortSecret:])
 		copy(more.key[:], key[shortKey:])
 	}
-	copy(h.iv[:], s.expand(secret, "iv", ivLen))
+	copy(h.iv[:], e.expand("iv", ivLen))
 	h.setNumber(0)
 }
 
@@ -49,7 +50,7 @@ func (h *half) update(s *suite, more *longer) {
 	if more != nil {
 		secret = append(slices.Clip(secret), more.secret[:]...)
 	}
-	h.setSecret(s, s.expand(secret, "traffic upd", s.secretLen), more)
+	h.setSecret(s, s.expander(secret).expand("traffic upd", s.secretLen), more)
 }
 
 // aead returns the cipher of the key.

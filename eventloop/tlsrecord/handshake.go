@@ -97,9 +97,9 @@ func (h *Handshake) End(dst []byte, _ error) []byte { return dst }
 
 // A Result is the outcome of a handshake.
 type Result struct {
-	Session Session // nil if it failed
+	Session Session // nil if it failed; Records of a server keep their AEAD, which the handshake needed, until Forget
 	Err     error
-	Input   []byte // input from behind the handshake, for Session.Open
+	Input   []byte // input from behind the handshake, for Session.Open; it may lie in that of OpenHere
 
 	// Zero if the handshake failed.
 	Version, Suite uint16

@@ -45,9 +45,15 @@ func (h *Handshake) send() {
 	}
 	n := h.write(h.out)
 	h.written += n
-	if h.out = h.out[n:]; len(h.out) > 0 {
+	if n < len(h.out) {
+		h.out = h.out[n:]
 		h.write = nil // the owner has to send this first
+		return
 	}
+	if cap(h.out) == flightRoom {
+		flights.Put((*[flightRoom]byte)(h.out[:flightRoom]))
+	}
+	h.out = nil
 }
 
 // run is the coroutine of a handshake, with the stack of crypto/tls. It pauses in pipe.Read.

@@ -14,7 +14,6 @@ type secrets struct {
 	out            half // to count
 	more           longer
 	aead           cipher.AEAD
-	scratch        []byte
 	suiteForSealed int
 }
 
@@ -70,14 +69,15 @@ func (s *secrets) countRecords(b []byte) {
 	if s.aead == nil {
 		return
 	}
+	room := flights.Get().(*[flightRoom]byte)
+	defer flights.Put(room)
 	for len(b) >= headerLen {
 		n := headerLen + int(binary.BigEndian.Uint16(b[3:]))
 		if n > len(b) {
 			return
 		}
 		if b[0] == typeData && n >= headerLen+tagLen {
-			s.scratch = append(s.scratch[:0], b[:n]...)
-			_, _ = s.out.open(s.aead, s.scratch) // counts it, or fails
+			_, _ = s.out.open(s.aead, append(room[:0], b[:n]...)) // counts it, or fails
 		}
 		b = b[n:]
 	}
@@ -92,6 +92,9 @@ func (s *secrets) records(suite uint16) *Records {
 	r := newRecords(i, s.client)
 	r.in.setSecret(&suites[i], s.ofPeer, r.longerIn())
 	r.out = s.out // with the number of the records that crypto/tls has sealed
+	if !s.client {
+		r.rare = &rare{kept: s.aead}
+	}
 	if more := r.longerOut(); more != nil {
 		*more = s.more
 	}

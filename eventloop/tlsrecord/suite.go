@@ -3,7 +3,7 @@ package tlsrecord
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/tls"
@@ -38,16 +38,26 @@ func suiteOf(id uint16) int {
 	return -1
 }
 
-// expand is HKDF-Expand-Label with an empty context, RFC 8446 section 7.1.
-func (s *suite) expand(secret []byte, label string, n int) []byte {
-	label = "tls13 " + label
-	info := append([]byte{byte(n >> 8), byte(n), byte(len(label))}, label...)
-	b, err := hkdf.Expand(s.hash, secret, string(append(info, 0)), n)
-	if err != nil {
-		panic(err) // only for lengths that no suite has
-	}
-	return b
+// An expander is HKDF-Expand-Label with an empty context, RFC 8446 section 7.1, for several labels and one secret. crypto/hkdf would make
+// an HMAC for each.
+type expander struct {
+	mac  hash.Hash
+	info [32]byte // room
+	out  [maxSecret]byte
 }
+
+func (s *suite) expander(secret []byte) *expander { return &expander{mac: hmac.New(s.hash, secret)} }
+
+// expand returns n bytes, no more than the hash has: the first block of RFC 5869 section 2.3. They are valid until the next call.
+func (e *expander) expand(label string, n int) []byte {
+	info := append(e.info[:0], byte(n>>8), byte(n), byte(len(labelPrefix)+len(label)))
+	info = append(append(info, labelPrefix...), label...)
+	e.mac.Reset()
+	e.mac.Write(append(info, 0, 1)) // no context; the number of the block
+	return e.mac.Sum(e.out[:0])[:n]
+}
+
+const labelPrefix = "tls13 "
 
 // newAEAD returns AES-GCM with the key.
 func newAEAD(key []byte) cipher.AEAD {
