@@ -67,7 +67,7 @@ type loop struct {
 	scratch       []byte // for one response or close frame
 	packed        []byte // scratch of send: frames for one client
 	sealed        []byte // scratch of sendSealed: records for one client
-	lastResponse  bool   // sendSealed sends the last response of a connection
+	lastResponse  bool   // a response is the last one of its connection: the end follows at once
 	cors          []byte // header lines of the answers to the request that is being served
 	http10        bool   // that request is of HTTP/1.0
 	bodiless      bool   // that request is HEAD: the answers have no body

@@ -51,7 +51,7 @@ func (l *loop) send(c *conn, frames []byte, count int, from origin) (taken int, 
 	}
 	if c.flags&flagBehind != 0 {
 		out = l.enqueue(c, frames, l.bounds(c, from))
-	} else if n, errno := writeNow(c.fd, frames); n == len(frames) {
+	} else if n, errno := l.write(c.fd, frames); n == len(frames) {
 		c.sent = l.now
 	} else {
 		all := len(frames)
@@ -70,6 +70,14 @@ func (l *loop) send(c *conn, frames []byte, count int, from origin) (taken int, 
 		l.bytesSent += uint64(len(frames))
 	}
 	return taken, out
+}
+
+// write writes to the socket.
+func (l *loop) write(fd int32, b []byte) (int, unix.Errno) {
+	if l.lastResponse {
+		return writeLast(fd, b)
+	}
+	return writeNow(fd, b)
 }
 
 // answer sends an answer to the client: a pong, an echo, a response. It waits if the client is behind. answer reports false if

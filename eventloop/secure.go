@@ -68,7 +68,7 @@ func (l *loop) transmit(c *conn, b []byte) outcome {
 		_, _ = c.gc.Write(b) // appends to gnet's buffer; cannot fail
 		return outcomeBehind
 	}
-	n, errno := writeNow(c.fd, b)
+	n, errno := l.write(c.fd, b)
 	if n == len(b) {
 		return outcomeSent
 	}

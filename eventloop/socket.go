@@ -19,6 +19,21 @@ func writeNow(fd int32, b []byte) (int, unix.Errno) {
 	}
 }
 
+// writeLast is writeNow for bytes behind which the sending side ends at once: they may wait for that, so that the kernel sends both in one
+// segment, and the client wakes up once.
+func writeLast(fd int32, b []byte) (int, unix.Errno) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+			unix.MSG_MORE|unix.MSG_NOSIGNAL, 0, 0)
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
 // shutdownWrite ends the sending side. It fails only if the client is gone.
 func shutdownWrite(fd int32) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) }
 
