@@ -20,12 +20,13 @@ func (l *loop) keepCipher(c *conn) {
 	}
 }
 
-// forgetCiphers releases the ciphers of connections that are busy no longer. A slot may have got another connection, or stand
-// twice in the list; neither does harm.
+// forgetCiphers releases the ciphers of connections that are busy no longer: 4 s after the last write at the latest, as ticks are. A slot may
+// have got another connection, or stand twice in the list; neither does harm.
 func (l *loop) forgetCiphers() {
-	if l.now%busyTicks != 0 {
+	if l.now-l.keptSeen < busyTicks {
 		return
 	}
+	l.keptSeen = l.now
 	kept := l.kept
 	l.kept = kept[:0]
 	for _, slot := range kept {
@@ -41,6 +42,9 @@ func (l *loop) forgetCiphers() {
 		default:
 			r.Forget()
 		}
+	}
+	if len(l.kept) == 0 {
+		l.kept = nil
 	}
 	l.counters.keptCiphers.Store(int64(len(l.kept)))
 }

@@ -178,6 +178,49 @@ func TestSessionOfConnection(t *testing.T) {
 	c.frame(wsproto.OpPong)
 }
 
+// The ciphers of connections that fall silent are released within 4 s, without a timer of theirs, also by a loop that misses ticks.
+func TestCiphersOfSilentConnectionsAreReleased(t *testing.T) {
+	const n = 20
+	s := start(t, onlyTLS, func(c *Config, _ *broadcast.Config) { c.Loops, c.TLS.OwnRecords = 1, true })
+	s.fill(n)
+	s.onLoops(func(l *loop) {
+		ours := 0
+		kept := func() (kept int) {
+			ours = 0
+			for slot := range l.conns.made {
+				if r, ok := (*l.conns.session(slot)).(*tlsrecord.Records); ok {
+					ours++
+					if r.Keep() {
+						r.Forget()
+					} else {
+						kept++
+					}
+				}
+			}
+			return kept
+		}
+		if kept(); ours == 0 {
+			t.Skip("crypto/tls chooses another suite on this machine")
+		}
+		frame := wsproto.AppendFrame(nil, wsproto.OpPing, nil)
+		for l.now += 2 * busyTicks; kept() == 0; l.now += busyTicks / 2 {
+			for slot := range uint32(n) {
+				l.Write(slot, frame, 1)
+			}
+		}
+		last := l.now
+		for l.now = last + 2; l.now-last <= 4*busyTicks; l.now += 3 { // ticks are late
+			l.forgetCiphers()
+			if now := l.counters.keptCiphers.Load(); l.now-last < 2*busyTicks && now != n {
+				t.Errorf("%d are kept %d ticks after the last write", now, l.now-last)
+			}
+		}
+		if kept() != 0 || l.counters.keptCiphers.Load() != 0 || l.kept != nil {
+			t.Errorf("%d are kept 4 s after the last write, and %d are counted", kept(), l.counters.keptCiphers.Load())
+		}
+	})
+}
+
 // New certificates are for new connections. The old ones do not notice.
 func TestCertificatesChangeUnderConnections(t *testing.T) {
 	const n = 1000

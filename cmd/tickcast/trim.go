@@ -45,18 +45,26 @@ type trimmer struct {
 	settled int64     // connections, except for small changes, since the time below
 	since   time.Time // zero = not yet
 	trimmed int64     // connections at the last trim
+	at      time.Time // of the last trim
+	moved   bool      // their number has been another one since
 }
 
-// due reports whether memory should be returned now. A change below a hundredth, or by a few connections, does not count.
+// wave is the shortest time between two trims at the same level. Chosen by us.
+const wave = 30 * time.Second
+
+// due reports whether memory should be returned now. A change below a hundredth, or by a few connections, does not count. After a wave,
+// such as that of the ciphers of a burst of messages, the level is the old one, and there is garbage that the runtime takes for live:
+// its last collection was in the wave.
 func (t *trimmer) due(connections int64, now time.Time, after time.Duration) bool {
+	t.moved = t.moved || differs(connections, t.trimmed)
 	if differs(connections, t.settled) || t.since.IsZero() {
 		t.settled, t.since = connections, now
 		return false
 	}
-	if !differs(connections, t.trimmed) || now.Sub(t.since) < after {
+	if now.Sub(t.since) < after || !t.moved || !differs(connections, t.trimmed) && now.Sub(t.at) < wave {
 		return false
 	}
-	t.trimmed = connections
+	t.trimmed, t.at, t.moved = connections, now, false
 	return true
 }
 

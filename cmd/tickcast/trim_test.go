@@ -64,3 +64,26 @@ func TestLeftoverNeedsTwoLooks(t *testing.T) {
 }
 
 var garbage []byte
+
+// Memory is given back when the number of connections, or of ciphers, has settled at a new level; and after a wave, though not for each of
+// several.
+func TestTrimmer(t *testing.T) {
+	const after = 3 * time.Second
+	var tr trimmer
+	begun := time.Now()
+	for _, step := range []struct {
+		second int
+		n      int64
+		due    bool
+	}{
+		{0, 0, false}, {4, 0, false},
+		{5, 10_000, false}, {7, 10_050, false}, {8, 10_000, true}, {20, 10_000, false}, // a ramp
+		{50, 20_000, false}, {52, 10_000, false}, {54, 10_000, false}, {55, 10_000, true}, {60, 10_000, false}, // a wave
+		{61, 20_000, false}, {62, 10_000, false}, {84, 10_000, false}, {85, 10_000, true}, // the next one
+		{90, 500, false}, {93, 500, true},
+	} {
+		if due := tr.due(step.n, begun.Add(time.Duration(step.second)*time.Second), after); due != step.due {
+			t.Errorf("second %d, %d connections: due is %v", step.second, step.n, due)
+		}
+	}
+}
