@@ -10,13 +10,15 @@ const busyTicks = 10
 const keptCost = 1400
 
 // keepCipher keeps the cipher of a busy connection, while there is room. An idle one builds it for each write: it takes 1,280 bytes.
-// A new connection is not busy: its first answers follow each other, and then it may be silent.
+// A new connection is not busy: its first answers follow each other, and then it may be silent. The flag is in the cache line that a
+// delivery needs anyway; the time of the opening is not.
 func (l *loop) keepCipher(c *conn) {
-	if l.now-c.sent >= busyTicks || l.now-c.opened < 2*busyTicks || len(l.kept) >= l.engine.keptMost {
+	if c.flags&flagKept != 0 || l.now-c.sent >= busyTicks || l.now-c.opened < 2*busyTicks || len(l.kept) >= l.engine.keptMost {
 		return
 	}
 	if r, ok := (*l.conns.session(c.slot)).(*tlsrecord.Records); ok && r.Keep() {
 		l.kept = append(l.kept, c.slot)
+		c.flags |= flagKept
 	}
 }
 
@@ -41,6 +43,7 @@ func (l *loop) forgetCiphers() {
 			l.kept = append(l.kept, slot)
 		default:
 			r.Forget()
+			c.flags &^= flagKept
 		}
 	}
 	if len(l.kept) == 0 {

@@ -82,6 +82,7 @@ const (
 	flagRedirect                        // its listener only redirects to https
 	flagPass                            // it has a pass, see conns.passes
 	flagCertified                       // the client's certificate names a user, see loop.certified
+	flagKept                            // its cipher is kept, see ciphers.go
 )
 
 // conns is the table of a loop's connections.
