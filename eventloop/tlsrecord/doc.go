@@ -53,5 +53,6 @@
 // force writes by requests, and thousands of requests have one answer.
 //
 // The state of an AEAD is 1,280 bytes, eight times that of the connection. So it is built for each use. The owner keeps those
-// of busy connections, see [Records.Keep].
+// of busy connections, see [Records.Keep]. The first one is that with which the handshake has counted: the answer to a request that
+// came with the last flight uses it.
 package tlsrecord
