@@ -12,6 +12,8 @@ type backlog struct {
 	dirty     dirtySet
 	queue     []queued // of topics of ModeAll, the oldest first
 	bytes     int      // of queue
+	places    int      // of queue's array, those in front of the first message too
+	counted   int      // of these, in the account of slowList
 	allowed   int      // bytes beyond Config.QueueBytes: of a history that the client asked for
 	conflated uint64   // messages that a newer one replaced; told with lag
 	since     int64    // when it was listed, by the hub's clock
@@ -32,7 +34,10 @@ func (b *backlog) empty() bool { return b.dirty.len() == 0 && len(b.queue) == 0 
 // push queues a message and returns its cost.
 func (b *backlog) push(q queued) (cost int) {
 	q.m.Enqueued()
-	b.queue = append(b.queue, q)
+	room := cap(b.queue)
+	if b.queue = append(b.queue, q); cap(b.queue) > room { // it has a new array
+		b.places = cap(b.queue)
+	}
 	b.bytes += q.cost()
 	return q.cost()
 }

@@ -247,6 +247,9 @@ func (s *classScript) settle() {
 			}
 		}
 	}
+	if n := s.hub.Stats().QueuePlaces; n != 0 {
+		s.fatalf("%d places of empty queues are counted", n)
+	}
 	if n := s.hub.Stats().QueuedBytes; n != 0 {
 		s.fatalf("%d bytes are counted as queued", n)
 	}

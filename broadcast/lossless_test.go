@@ -36,7 +36,7 @@ func TestLosslessQueue(t *testing.T) {
 			t.Errorf("message %d has sequence %d and says %d was before it", i, m.S, m.P)
 		}
 	}
-	if len(told) != 9 || h.Stats().QueuedBytes != 0 {
+	if len(told) != 9 || h.Stats().QueuedBytes != 0 || h.Stats().QueuePlaces != 0 {
 		t.Errorf("%d messages, %d bytes are still counted as queued", len(told), h.Stats().QueuedBytes)
 	}
 	out.room[0] = 0

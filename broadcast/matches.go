@@ -136,7 +136,7 @@ func (t *filterTable) removeUnused(st *shardTopic) {
 }
 
 // shrinkFrom is the length of a table from which on it is worth to make it short again. Chosen by us.
-const shrinkFrom = 8192
+const shrinkFrom = 512
 
 // shrink gives the memory of byID back when it was much longer once. The ids of topics that are left may be high: so it does that once
 // for each time that the topics are half as many.

@@ -42,6 +42,12 @@ func (s *Shard) Forget(slot uint32) {
 	s.pace.forget(slot)
 }
 
+// Drop gives the memory of the places from slot on back, none of which has a client; see [SlotTable.Drop].
+func (s *Shard) Drop(slot uint32) {
+	s.checkOwner()
+	s.subs.Drop(slot)
+}
+
 // Leave forgets the client in slot and its subscriptions. It may be called at any time, in the middle of a write too.
 func (s *Shard) Leave(slot uint32) {
 	s.checkOwner()

@@ -78,7 +78,7 @@ func (s *Shard) enqueue(slot uint32, sub *subscriber, m *topics.Message) {
 		return
 	}
 	s.slow.add(slot, b, s.hub.Now())
-	s.slow.count(b.push(q))
+	s.slow.count(b, b.push(q))
 	s.holdBudget(b)
 }
 
@@ -161,23 +161,23 @@ func (s *Shard) oweNotice(b *backlog) {
 	case m.Kind == topics.KindStale || m.Kind == topics.KindFresh:
 		b.dirty.mark(m.Topic.ID, dirtyState)
 	default:
-		s.slow.count(b.replay(m, wire.FormUpdate))
+		s.slow.count(b, b.replay(m, wire.FormUpdate))
 	}
 }
 
 // oweSnapshot adds t's newest message, if any, to the backlog of sub, in slot, as a snapshot, and its state if it is stale.
 func (s *Shard) oweSnapshot(slot uint32, sub *subscriber, b *backlog, t *shardTopic) {
 	if m := t.newest; m != nil && t.topic.Class.Snapshot != topics.SnapshotNone {
-		s.slow.count(b.replay(m, wire.FormSnapshot))
+		s.slow.count(b, b.replay(m, wire.FormSnapshot))
 		s.fanout.passBy(sub, t)
 		t.markUpToDate(slot)
 		if t.gapped && t.topic.Class.Mode == topics.ModeAll { // or the snapshot would stand for the present
-			s.slow.count(b.replay(topics.NewGap(t.topic, lostBehind, topics.Position{Seq: m.Seq, Gen: m.Gen}, t.Seq), wire.FormUpdate))
+			s.slow.count(b, b.replay(topics.NewGap(t.topic, lostBehind, topics.Position{Seq: m.Seq, Gen: m.Gen}, t.Seq), wire.FormUpdate))
 		}
 	}
 	c, stale := t.topic.Class, t.state != nil && t.state.Kind == topics.KindStale
 	if t.newest == nil && !stale && c.Mode == topics.ModeAll && c.Streamed() && s.hub.AskedInVain(t.topic.Name) {
-		s.slow.count(b.replay(topics.NewGap(t.topic, inVain, t.Position, t.Seq), wire.FormUpdate))
+		s.slow.count(b, b.replay(topics.NewGap(t.topic, inVain, t.Position, t.Seq), wire.FormUpdate))
 	}
 	if stale {
 		b.dirty.mark(t.topic.ID, dirtyState)

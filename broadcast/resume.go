@@ -139,7 +139,7 @@ func (s *Shard) catchUp(slot uint32, a *subCommand) (wrote bool) {
 	}
 	if len(b.queue) > 0 { // of overlapping subscriptions: all of these come once more, behind those that wait
 		slices.SortFunc(a.again, byID)
-		s.slow.count(-b.retain(func(t *topics.Topic) bool {
+		s.slow.count(b, -b.retain(func(t *topics.Topic) bool {
 			i, again := slices.BinarySearchFunc(a.again, t, byID)
 			return !again || a.again[i] != t
 		}))
@@ -147,9 +147,10 @@ func (s *Shard) catchUp(slot uint32, a *subCommand) (wrote bool) {
 	list := slices.Compact(topics.Merge(a.replay)) // of several topics
 	if len(list) > len(b.queue) {
 		b.queue = append(make([]queued, 0, len(b.queue)+len(list)), b.queue...)
+		b.places = cap(b.queue)
 	}
 	for _, m := range list {
-		s.slow.count(b.replay(m, wire.FormUpdate))
+		s.slow.count(b, b.replay(m, wire.FormUpdate))
 	}
 	s.oweNotice(b)
 	for _, t := range owed {

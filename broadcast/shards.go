@@ -64,6 +64,7 @@ type Stats struct {
 	SharedCompressed uint64 // frames that were compressed for all subscribers with the same window
 
 	QueuedBytes int64  // of lossless topics, waiting for slow subscribers
+	QueuePlaces int64  // in the queues of these
 	SlowClosed  uint64 // subscribers closed since they were too slow for a lossless topic
 	Shed        uint64 // of these, for Config.MemoryBudget
 
@@ -77,7 +78,7 @@ type Stats struct {
 
 // Stats reads the figures. Any goroutine may call it.
 func (s *Shards) Stats() Stats {
-	st := Stats{Stats: s.Hub.Stats(), QueuedBytes: s.budget.total.Load()}
+	st := Stats{Stats: s.Hub.Stats(), QueuedBytes: s.budget.total.Load(), QueuePlaces: s.budget.places.Load()}
 	for _, shard := range s.list {
 		figures := &shard.stats
 		st.Subscribers += figures.subscribers.Load()

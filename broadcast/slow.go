@@ -7,6 +7,7 @@ import (
 // A budget bounds the bytes that all shards queue for their slow clients. Any goroutine may use it.
 type budget struct {
 	total  atomic.Int64 // bytes queued by all shards
+	places atomic.Int64 // of their queues
 	limit  int64        // of total; 0 = none
 	shards []*Shard     // immutable after New
 }
@@ -42,8 +43,14 @@ type slowClient struct {
 	b    *backlog
 }
 
-// count adds a cost, which may be negative, to the bytes of all shards.
-func (l *slowList) count(cost int) { l.budget.total.Add(int64(cost)) }
+// count adds a cost of b's queue, which may be negative, to the bytes of all shards, and its places if they have changed.
+func (l *slowList) count(b *backlog, cost int) {
+	l.budget.total.Add(int64(cost))
+	if b.places != b.counted {
+		l.budget.places.Add(int64(b.places - b.counted))
+		b.counted = b.places
+	}
+}
 
 // note makes b the largest if it is. now is of the hub's clock.
 func (l *slowList) note(b *backlog, now int64) {
@@ -110,11 +117,12 @@ func (l *slowList) removeOldest() slowClient {
 
 // release drops b's queue, and the first clients of the list as far as their queues are empty.
 func (l *slowList) release(b *backlog) {
-	l.count(-b.bytes)
 	for _, q := range b.queue {
 		q.m.Dequeued()
 	}
-	b.queue, b.bytes, b.allowed = nil, 0, 0
+	bytes := b.bytes
+	b.queue, b.bytes, b.places, b.allowed = nil, 0, 0, 0
+	l.count(b, -bytes)
 	for len(l.clients) > 0 && len(l.clients[0].b.queue) == 0 {
 		l.removeOldest()
 	}

@@ -229,6 +229,6 @@ func (s *Shard) dropDebts(sub *subscriber) {
 	}
 	own := s.filters.holdingsOf(sub)
 	b.dirty.retain(func(id uint32) bool { return own.hold(s.filters.topicByID(id)) })
-	s.slow.count(-b.retain(func(t *topics.Topic) bool { return own.hold(s.filters.findTopic(t)) }))
+	s.slow.count(b, -b.retain(func(t *topics.Topic) bool { return own.hold(s.filters.findTopic(t)) }))
 	s.filters.steps += uint64(int(sub.n) + own.looked)
 }

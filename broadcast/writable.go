@@ -58,6 +58,9 @@ func (s *Shard) writeBacklog(slot uint32, sub *subscriber, b *backlog) (upToDate
 func (s *Shard) endBacklog(slot uint32, sub *subscriber, b *backlog) bool {
 	lag := b.conflated
 	sub.backlog = nil
+	if b.places > 0 { // of a queue whose topics were all replayed or left
+		s.slow.release(b)
+	}
 	if lag > 0 && sub.codec != wire.CodecRaw && !s.write(slot, wire.Lag(lag)) {
 		return false
 	}
@@ -88,7 +91,7 @@ func (s *Shard) writeQueue(slot uint32, sub *subscriber, b *backlog) bool {
 		}
 	}
 	s.delivered += uint64(n)
-	s.slow.count(-b.removeFirst(n))
+	s.slow.count(b, -b.removeFirst(n))
 	if len(b.queue) == 0 {
 		s.slow.release(b)
 	}

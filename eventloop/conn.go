@@ -89,7 +89,10 @@ const (
 type conns struct {
 	broadcast.SlotTable[conn]
 	free []uint32 // slots, the last freed on top
-	made uint32   // slots that have ever been used
+	made uint32   // slots that have been used since the table was shrunk
+	used []uint16 // slots in use, by chunk
+
+	gnets bool // gnet's own table is as large as this one was; see loop.shrinkTables
 
 	sessions []*[broadcast.SlotChunk]tlsrecord.Session // by slot, of connections with TLS; nil = there was none in the chunk
 	passes   []*[broadcast.SlotChunk]pass              // by slot, of connections with flagPass; as sessions
@@ -111,6 +114,11 @@ func (t *conns) claim() *conn {
 		t.made++
 		t.Grow(slot)
 	}
+	if chunk := int(slot / broadcast.SlotChunk); chunk == len(t.used) {
+		t.used = append(t.used, 1)
+	} else {
+		t.used[chunk]++
+	}
 	c := t.At(slot)
 	c.slot = slot
 	return c
@@ -121,7 +129,34 @@ func (t *conns) release(c *conn) {
 	slot := c.slot
 	*c = conn{}
 	t.free = append(t.free, slot)
+	t.used[slot/broadcast.SlotChunk]--
 }
+
+// shrink gives the memory of the last chunks back if they are most of the table and none of their slots is in use. It returns the number
+// of slots that stay; 0 = all.
+func (t *conns) shrink() (made uint32) {
+	chunks := len(t.used)
+	for chunks > 0 && t.used[chunks-1] == 0 {
+		chunks--
+	}
+	made = uint32(max(chunks, 1)) * broadcast.SlotChunk
+	if made > t.made/shrinkPart {
+		return 0
+	}
+	kept := make([]uint32, 0, made)
+	for _, slot := range t.free {
+		if slot < made {
+			kept = append(kept, slot)
+		}
+	}
+	t.free, t.made, t.used = kept, made, t.used[:made/broadcast.SlotChunk]
+	t.Drop(made)
+	return made
+}
+
+// shrinkPart is the part of the table of connections that stays, at most, when it is made small: slots that come into use again have to
+// be made anew. Chosen by us.
+const shrinkPart = 2
 
 // makeSession makes the place of c's TLS session.
 func (t *conns) makeSession(c *conn) {

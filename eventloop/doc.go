@@ -51,6 +51,7 @@
 //	tasks.go       the tasks of a loop: tick, fan-out, expired timers, turns
 //	listen.go      listening sockets, and failed accepts
 //	gnetlog.go     gnet's log
+//	gnettable.go   gnet's table of connections, which is to become small
 //	secureaddr.go  kinds of listeners
 //	callbacks.go   the other callbacks of gnet: boot, tick, open, close
 //	stats.go       Stats

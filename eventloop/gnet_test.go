@@ -246,3 +246,25 @@ func TestEnginesSideBySide(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 }
+
+// gnet's table of connections is found and can be replaced by its loop: its connections go on, end, and others come.
+func TestGnetsTableBecomesSmall(t *testing.T) {
+	s := start(t)
+	clients := []*client{s.open(""), s.open(""), s.open("")}
+	s.onConns(func(_ *loop, c *conn) {
+		if !shrinkTableOf(c.gc) {
+			t.Error("gnet has another table: see shrinkTableOf")
+		}
+	})
+	clients = append(clients, s.open(""))
+	for _, c := range clients {
+		c.command(`{"op":"ping","id":1}`)
+		c.expect(`{"op":"ack","id":1`)
+	}
+	for _, c := range clients {
+		c.send(masked(wsproto.OpClose, "\x03\xe8"))
+		c.frame(wsproto.OpClose)
+		c.ended()
+	}
+	eventually(t, "all have ended", func() bool { return s.engine.Connections() == 0 })
+}

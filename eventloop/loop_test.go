@@ -212,3 +212,46 @@ func TestUseOutsideOfTheLoopPanics(t *testing.T) {
 		t.Error("no panic on another goroutine")
 	}
 }
+
+// A table of connections that was large gives its memory back. The slots that have gone stay readable, and come into use again.
+func TestConnsShrink(t *testing.T) {
+	const chunk = broadcast.SlotChunk
+	var table conns
+	for range 10 * chunk {
+		table.claim().state = stateOpen
+	}
+	for slot := range uint32(10 * chunk) {
+		if slot%100 != 0 || slot > 2*chunk {
+			table.release(table.At(slot))
+		}
+		if slot < 7*chunk && table.shrink() != 0 {
+			t.Fatalf("the table became small at slot %d", slot)
+		}
+	}
+	if made := table.shrink(); made != 2*chunk {
+		t.Errorf("%d slots stay", made)
+	}
+	open := 0
+	for slot := range table.made {
+		if table.At(slot).state == stateOpen {
+			open++
+		}
+	}
+	if table.made != 2*chunk || int(table.made)-len(table.free) != open || open != 11 {
+		t.Fatalf("%d slots are left, %d of them free, %d connections", table.made, len(table.free), open)
+	}
+	if c := table.At(9*chunk + 1); *c != (conn{}) {
+		t.Errorf("a slot that has gone has %+v", *c)
+	}
+	seen := map[uint32]bool{}
+	for range 8*chunk - open {
+		c := table.claim()
+		if *c != (conn{slot: c.slot}) || seen[c.slot] {
+			t.Fatalf("slot %d: %+v; given out before: %v", c.slot, *c, seen[c.slot])
+		}
+		seen[c.slot], c.state = true, stateOpen
+	}
+	if *table.At(9 * chunk) != (conn{}) || table.shrink() != 0 {
+		t.Error("a slot that nobody has is in use, or a full table became small")
+	}
+}

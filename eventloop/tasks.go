@@ -54,8 +54,34 @@ func (l *loop) onTick() {
 	}
 	l.sweep()
 	l.forgetCiphers()
+	if !l.engine.draining.Load() { // it goes by slots
+		l.shrinkTables()
+	}
 	l.counters.publish(&l.tally)
 }
+
+// shrinkTables gives the memory of the tables of connections back after most of them have ended: its own, the shard's, and gnet's as
+// soon as there is a connection that leads to it.
+func (l *loop) shrinkTables() {
+	t := &l.conns
+	if made := t.shrink(); made > 0 {
+		l.shard.Drop(made)
+		t.gnets = true
+	}
+	if open := int(t.made) - len(t.free); !t.gnets || open == 0 || open > copiedAtOnce {
+		return
+	}
+	t.gnets = false
+	for slot := range t.made {
+		if c := t.At(slot); c.gc != nil {
+			shrinkTableOf(c.gc)
+			return
+		}
+	}
+}
+
+// copiedAtOnce is the largest number of connections whose table is copied: about a millisecond. Chosen by us.
+const copiedAtOnce = 4096
 
 // expireTimers runs expired timers, in slices. A tick in between does not schedule a second continuation: two of them would run
 // one after the other without a look at the sockets.

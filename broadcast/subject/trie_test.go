@@ -178,3 +178,23 @@ func FuzzTrie(f *testing.F) {
 	f.Add([]byte("0a0b0c2a2b2c1a3b0z2z"))
 	f.Fuzz(runTrie)
 }
+
+// A walk makes nothing for each of the many topics below a node.
+func TestWalkOverLeavesMakesNothing(t *testing.T) {
+	var tr Trie[int]
+	for i := range 1000 {
+		tr.Insert("a."+fmt.Sprint(i), i)
+	}
+	visits := 0
+	made := testing.AllocsPerRun(10, func() {
+		visits = 0
+		for w := tr.Walk("a.>"); ; visits++ {
+			if _, ok := w.Next(); !ok {
+				break
+			}
+		}
+	})
+	if visits != 1000 || made > 20 {
+		t.Errorf("%d visits of 1000 made %.0f objects", visits, made)
+	}
+}

@@ -30,6 +30,9 @@ func (t *Trie[T]) Walk(pattern string) *Walk[T] {
 func (w *Walk[T]) enter(n *node[T], pattern string) {
 	for n != nil {
 		token, tail, more := strings.Cut(pattern, ".")
+		if len(n.next) == 0 { // most nodes are leaves: an iterator for each would be the garbage of a walk
+			return
+		}
 		switch token {
 		case "*":
 			w.stack = append(w.stack, level{reflect.ValueOf(n.next).MapRange(), tail, more})

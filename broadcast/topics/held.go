@@ -61,8 +61,9 @@ func (m *Message) keep(kept bool) {
 type Peak int
 
 const (
-	shrinkAt   = 1024 // entries at which a map that was much larger is copied: a bounded time. Chosen by us
-	shrinkFrom = 8 * shrinkAt
+	shrinkAt   = 1024 // most entries of a map that is copied: a bounded time. Chosen by us
+	shrinkFrom = 512  // entries or places of a table that is worth it. Chosen by us
+	shrinkPart = 8    // a map is copied when it has so small a part of its peak: deletions pay for the copy
 )
 
 // Places returns about the number of places of a map of n entries. They double when seven eighths of them are taken, and the map keeps
@@ -75,14 +76,22 @@ func (p Peak) Places(n int) int {
 	return places
 }
 
+// Shrinks reports whether a map with n entries is to be copied, and notes that it is.
+func (p *Peak) Shrinks(n int) bool {
+	if *p < shrinkFrom || n > min(int(*p)/shrinkPart, shrinkAt) {
+		return false
+	}
+	*p = 0
+	return true
+}
+
 // Delete deletes key from m. Go's maps never shrink, so the result is a copy of a map that was large once and is small now.
 func Delete[K comparable, V any](m map[K]V, key K, peak *Peak) map[K]V {
 	*peak = max(*peak, Peak(len(m)))
 	delete(m, key)
-	if len(m) > shrinkAt || *peak < shrinkFrom {
+	if !peak.Shrinks(len(m)) {
 		return m
 	}
-	*peak = 0
 	small := make(map[K]V, len(m))
 	maps.Copy(small, m)
 	return small

@@ -39,7 +39,8 @@ type conn struct {
 	guard             *guard                        // of the latest socket; nil before the first
 	subscriptions     map[string]*nats.Subscription // by subject or pattern
 	subscriptionsPeak topics.Peak
-	ncPeak            topics.Peak          // of the table of nc, which keeps its size for ever
+	ncPeak            topics.Peak          // of ncTable
+	ncTable           subTable             // of nc
 	marks             []mark               // in the order of their places in messages
 	fences            []fence              // still to come, by their numbers
 	fenced            uint64               // fences so far

@@ -9,6 +9,7 @@
 //	config.go  Config: how NATS is reached; dialer.go: sockets; dial.go: connections
 //	conn.go    one connection: its guards, and the goroutine that receives
 //	keep.go    its subscriptions, kept from one connection to the next
+//	table.go   the table of subscriptions inside nats.go, which is to become small
 //	control.go the subject of messages for the servers themselves
 //	store.go   messages of clients to streams, and the answers
 //	nats.go    NATS: all connections as a topics.Upstream

@@ -25,7 +25,7 @@ func (c *conn) connect(nc *nats.Conn) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	c.mu.Lock()
-	c.nc, c.ncPeak = nc, 0
+	c.nc, c.ncPeak, c.ncTable = nc, 0, tableOf(nc)
 	var subjects []string
 	for subject, sub := range c.subscriptions {
 		c.dropped += droppedFor(sub)
@@ -240,11 +240,16 @@ func (c *conn) end(subject string) (steps int, err error) {
 	if sub != nil {
 		c.dropped += droppedFor(sub)
 	}
+	table := c.ncTable
+	shrinks := table.mu != nil && c.ncPeak.Shrinks(len(c.subscriptions))
 	c.mu.Unlock()
 	if sub == nil {
 		return e.Steps, nil
 	}
 	err = sub.Unsubscribe()
+	if shrinks {
+		table.shrink()
+	}
 	c.suspect = len(c.messages) + len(c.held) + 2 // nats.go may be about to add one
 	if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
 		err = nil

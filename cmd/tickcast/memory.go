@@ -30,7 +30,7 @@ const (
 	askedCost        = 112 // a line to NATS that it has not answered
 	fenceCost        = 48  // a subscription in the NATS client that ends, with the room that append leaves
 	tornCost         = 80  // a gap in front of a topic's first message
-	queuedCost       = 24  // a message's place in a queue
+	queuedCost       = 16  // a place in a queue
 )
 
 // memoryOwners returns the approximate bytes of each owner of memory.
@@ -46,7 +46,7 @@ func memoryOwners(e *eventloop.Stats, b *broadcast.Stats) map[string]int64 {
 		"newest":        b.NewestBytes,
 		"histories":     b.HistoryBytes,
 		"delayed":       b.DelayedBytes,
-		"queues":        b.QueueEntries*queuedCost + b.QueueMessages,
+		"queues":        b.QueuePlaces*queuedCost + b.QueueMessages,
 		"windows":       e.WindowBytes,
 	}
 }

@@ -116,6 +116,7 @@ func statsRows(e *eventloop.Stats, b *broadcast.Stats) []statsRow {
 		{counter, "mailbox_overflows_total", float64(b.MailboxOverflows), "Messages that found a loop's mailbox full."},
 		{gauge, "queued_bytes", float64(b.QueuedBytes), "Bytes of lossless topics that wait for slow subscribers, shared ones counted for each."},
 		{gauge, "queue_entries", float64(b.QueueEntries), "Messages of lossless topics in the queues of slow subscribers."},
+		{gauge, "queue_places", float64(b.QueuePlaces), "Places in the queues of slow subscribers of lossless topics, 16 bytes each."},
 		{gauge, "queue_message_bytes", float64(b.QueueMessages), "Bytes of these that no history holds, each message counted once."},
 		{gauge, "history_bytes", float64(b.HistoryBytes), "Bytes of messages kept for clients that come back."},
 		{gauge, "newest_bytes", float64(b.NewestBytes), "Bytes of the newest messages of all topics."},

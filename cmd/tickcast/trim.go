@@ -82,7 +82,7 @@ type ebb struct {
 
 const (
 	ebbPart  = 4       // a fall by so much of the highest account, a fourth,
-	ebbBytes = 8 << 20 // and by so many bytes, is worth a collection. Chosen by us
+	ebbBytes = 1 << 20 // and by so many bytes, is worth a collection, whose price goes with the live heap. Chosen by us
 )
 
 // due reports whether memory should be given back now.
@@ -129,11 +129,14 @@ func (l *leftover) due(now time.Time, every time.Duration) bool {
 }
 
 // worthwhile reports whether a collection for some bytes of garbage and free memory is worth its price, which grows with the live heap:
-// they are a part of it, and allocations at a rate in bytes a second would not bring them back soon.
+// they are a part of it, and allocations at a rate in bytes a second would not bring them back soon. The collection of a few MiB is cheap,
+// so it may come again after seconds.
 func worthwhile(garbage, live uint64, rate float64) bool {
 	const (
-		least = 1 << 20 // bytes; and a tenth of the live heap. Chosen by us
-		soon  = 30      // seconds
+		least    = 512 << 10 // bytes; and a tenth of the live heap. Chosen by us
+		soon     = 30.0      // seconds, of a live heap of soonHeap and more; of a smaller one as much less as it is smaller,
+		soonest  = 5.0       // but no less than this
+		soonHeap = 16 << 20  // bytes
 	)
-	return garbage >= max(least, live/10) && rate*soon < float64(garbage)
+	return garbage > max(least, live/10) && rate*max(soonest, soon*min(1, float64(live)/soonHeap)) < float64(garbage)
 }

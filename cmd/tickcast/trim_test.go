@@ -11,16 +11,16 @@ func TestEbb(t *testing.T) {
 	var e ebb
 	now := time.Now()
 	for i, step := range []struct {
-		mb  int64
+		mb  float64
 		due bool
 	}{
 		{10, false}, {100, false}, {60, false}, {30, false}, {20, false}, {20, false}, {20, false}, {20, true}, {20, false}, {20, false},
-		{20, false}, {20, false}, {14, false}, {14, false}, {14, false}, {14, false}, // too little
+		{20, false}, {2, false}, {2, false}, {2, false}, {2, true}, {1.1, false}, {1.1, false}, {1.1, false}, {1.1, false}, // too little
 		{200, false}, {170, false}, {170, false}, {170, false}, {170, false}, // not a fourth
 		{100, false}, {100, false}, {100, false}, {100, true},
 	} {
-		if due := e.due(step.mb*mb, now, after); due != step.due {
-			t.Errorf("step %d, %d MB: due is %v", i, step.mb, due)
+		if due := e.due(int64(step.mb*mb), now, after); due != step.due {
+			t.Errorf("step %d, %v MB: due is %v", i, step.mb, due)
 		}
 		now = now.Add(time.Second)
 	}
@@ -36,7 +36,9 @@ func TestWorthwhile(t *testing.T) {
 	}{
 		{2 * mb, 6 * mb, 0, true},
 		{2 * mb, 6 * mb, 50 * kb, true},
-		{2 * mb, 6 * mb, 100 * kb, false}, // it would be there again within half a minute
+		{2 * mb, 6 * mb, 200 * kb, false},  // it would be there again within 11 s
+		{4 * mb, 20 * mb, 150 * kb, false}, // within half a minute
+		{mb, 2 * mb, 100 * kb, true},
 		{mb / 2, 1 * mb, 0, false},
 		{20 * mb, 600 * mb, 0, false}, // a collection of all that is live costs more
 		{100 * mb, 600 * mb, mb, true},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -33,7 +34,7 @@ func attacker(what string) error {
 	defer n.Close()
 	ctx, end := context.WithTimeout(context.Background(), m.Phase)
 	defer end()
-	for _, g := range groups {
+	for _, g := range append(groups, group{attacks: []attack{{name: warmUpName, run: warmUp}}}) {
 		for _, a := range g.attacks {
 			if a.name == m.Attack {
 				t := &target{door: m.Door, nats: n, dir: m.Dir}
@@ -50,25 +51,25 @@ func attacker(what string) error {
 // that the server, NATS and the bystanders leave.
 const attackerNice = "19"
 
-// start runs a against s in a process of its own. The result comes when it has ended.
-func (a *attack) start(s *server, p *props, phase time.Duration) (<-chan string, error) {
+// start runs a against s in a process of its own. Its note comes when it has ended.
+func (a *attack) start(s *server, p *props, phase time.Duration) (*os.Process, <-chan string, error) {
 	what, err := json.Marshal(mission{a.name, s.nats, p.dir, s.stream, phase})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cmd := exec.Command("nice", "-n", attackerNice, self)
 	cmd.Env = append(os.Environ(), attackerVar+"="+string(what))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	done := make(chan string, 1)
 	go func() {
@@ -78,5 +79,26 @@ func (a *attack) start(s *server, p *props, phase time.Duration) (<-chan string,
 		}
 		done <- string(note)
 	}()
-	return done, nil
+	return cmd.Process, done, nil
+}
+
+// standStill stops the attacker until the result is called, and waits until the server has carried out what came, which shows in an account
+// that grows no more. The collector counts as live what is made while it marks, garbage too: under an attack that goes on, the live heap is
+// larger than all that anything holds.
+func (s *server) standStill(attacker *os.Process) (goOn func()) {
+	_ = attacker.Signal(syscall.SIGSTOP)
+	const looks, pause, enough = 50, 200 * time.Millisecond, 2
+	last, still := int64(0), 0
+	for n := 0; n < looks && still < enough; n++ {
+		time.Sleep(pause)
+		_, told, err := s.figures()
+		if err != nil || told < last-last/100 { // topics that nobody holds end now
+			break
+		}
+		if still++; told > last+last/1000 {
+			still = 0
+		}
+		last = told
+	}
+	return func() { _ = attacker.Signal(syscall.SIGCONT) }
 }

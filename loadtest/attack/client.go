@@ -124,6 +124,9 @@ func (c *client) next(timeout time.Duration) ([]byte, error) {
 		_, _ = c.r.Discard(n)
 		payload := make([]byte, h.Length)
 		_, err = io.ReadFull(c.r, payload)
+		if h.Op == wsproto.OpPing && err == nil { // a client that answers none is closed after connection.heartbeat
+			_, err = c.Write(wsproto.AppendMaskedFrame(nil, wsproto.OpPong, [4]byte{}, payload))
+		}
 		if h.Op == wsproto.OpClose && err == nil {
 			err = io.EOF
 		}

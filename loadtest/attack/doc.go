@@ -25,11 +25,15 @@
 //	sealer.go    a client that seals its own TLS records
 //	secure.go    attacks below and around TLS
 //	attacker.go  the process in which an attack runs
+//	warmup.go    the clients of a server that has worked, before the memory at the start is measured
 //	main.go      the runs and their table
 //
 // # Why
 //
 // An attack runs in a process of its own, of the lowest priority: in the real world it takes no time of the server's processors.
+//
+// The start is measured after a warm-up, since the memory that the first clients of any server take is not the attack's. The account is
+// measured while the attackers stand still, since the collector counts as live what is made while it marks.
 //
 // The clients are goroutines with blocking sockets. A few hundred are enough, and the code of an attack should read like its
 // description.

@@ -19,6 +19,8 @@ type options struct {
 	settle      time.Duration
 	memory      int64
 	ceiling     int
+	keep        string
+	warm        bool
 }
 
 func main() {
@@ -38,6 +40,8 @@ func main() {
 	flag.DurationVar(&o.settle, "settle", 30*time.Second, "longest wait for the memory to be given back")
 	flag.Int64Var(&o.memory, "memory", 100, "most `MB` beyond the start")
 	flag.IntVar(&o.ceiling, "ceiling", 0, "run the attacks on memory with a runtime.memory_ceiling of so many `MiB` in place of other bounds; 0 = off")
+	flag.StringVar(&o.keep, "keep", "", "a `directory` for the server's metrics, heap profiles and maps of memory at the start, under each attack and in the end")
+	flag.BoolVar(&o.warm, "warm", true, "let 100 clients come, use every command and leave before the memory at the start is measured; groups topics and queues")
 	flag.Parse()
 	p, err := newProps()
 	if err != nil {
@@ -76,7 +80,9 @@ func (o *options) table(p *props) (failed bool, err error) {
 			if o.ceiling > 0 {
 				a.keys = "runtime.memory_ceiling"
 			}
-			r, err := a.measure(o, p, &g.on)
+			with := *o
+			with.warm = o.warm && g.warms()
+			r, err := a.measure(&with, p, &g.on)
 			if err != nil {
 				return failed, fmt.Errorf("%s: %w", a.name, err)
 			}
@@ -170,6 +176,11 @@ func (a *attack) measure(o *options, p *props, on *setting) (r result, err error
 	if err := w.feed(ctx, &s.stream, n, lines...); err != nil {
 		return r, err
 	}
+	if o.warm {
+		if err := s.warmUp(p); err != nil {
+			return r, err
+		}
+	}
 	time.Sleep(o.phase / 5) // the start is over
 	w.phase()
 	time.Sleep(o.phase)
@@ -185,6 +196,7 @@ func (a *attack) measure(o *options, p *props, on *setting) (r result, err error
 	}
 	r.back = time.Since(begin)
 	r.after, r.lost = w.phase(), w.lost
+	s.keep(o.keep, a.name, "end")
 	if r.counted = -1; a.counts != "" {
 		r.counted = s.counter(a.counts)
 	}
@@ -204,7 +216,8 @@ func (a *attack) attack(r *result, o *options, p *props, s *server) (err error) 
 			return err
 		}
 	}
-	done, err := a.start(s, p, o.phase)
+	s.keep(o.keep, a.name, "start")
+	attacker, done, err := a.start(s, p, o.phase)
 	if err != nil {
 		return err
 	}
@@ -214,10 +227,15 @@ func (a *attack) attack(r *result, o *options, p *props, s *server) (err error) 
 		case r.note = <-done:
 			return err
 		case <-counted:
-			if o.ceiling > 0 {
-				r.heap, r.told, err = s.account()
-				r.heap, r.told = r.heap-r.left, r.told-told
+			if o.ceiling == 0 {
+				s.keep(o.keep, a.name, "attack")
+				continue
 			}
+			goOn := s.standStill(attacker)
+			r.heap, r.told, err = s.account()
+			r.heap, r.told = r.heap-r.left, r.told-told
+			s.keep(o.keep, a.name, "attack")
+			goOn()
 		case <-time.After(50 * time.Millisecond):
 			r.peak, r.nats = max(r.peak, s.rss()), max(r.nats, s.beside.rss())
 		}
