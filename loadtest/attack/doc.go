@@ -7,6 +7,7 @@
 // The attacks stand in groups, each with the keys of its servers (settings.go). The exit status is 1 if a row is outside of its
 // bounds: a latency over twice the quiet one and over -latency, memory over -memory beyond the start, memory that is not back within
 // a tenth of the start after -settle, a lost bystander, or a metric of the attack that has not grown.
+// With -ceiling the bounds are resident memory of 1.2 times the ceiling, an account within 15 % of the live heap, and the bystanders.
 //
 // # Layout
 //

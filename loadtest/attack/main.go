@@ -133,9 +133,10 @@ type result struct {
 
 // outside returns a mark if r is outside of its bounds.
 func (r *result) outside(o *options) string {
-	good, most := max(2*r.before, o.latency), r.start+o.memory<<20
-	if o.ceiling > 0 { // it is about memory, and the server is busy with its own
+	good, most, end := max(2*r.before, o.latency), r.start+o.memory<<20, r.start*11/10
+	if o.ceiling > 0 { // it is about memory up to the ceiling, and the server is busy with its own
 		good, most = time.Minute, int64(o.ceiling)<<20*12/10
+		end = most
 		if part := float64(r.told) / float64(r.heap); part < 1/1.15 || part > 1.15 {
 			return "  !"
 		}
@@ -143,7 +144,7 @@ func (r *result) outside(o *options) string {
 	if r.skipped != "" {
 		return ""
 	}
-	if r.counted == 0 || r.end > r.start*11/10 || r.during > good || r.after > good || r.peak > most || r.lost > 0 || r.stop > 11*time.Second {
+	if r.counted == 0 || r.end > end || r.during > good || r.after > good || r.peak > most || r.lost > 0 || r.stop > 11*time.Second {
 		return "  !"
 	}
 	return ""
