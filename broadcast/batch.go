@@ -198,16 +198,21 @@ func (b *batch) shared(bundle uint32, sub *subscriber) *bundleFrames {
 	return nil
 }
 
-// share keeps the frames that were made of bundle for sub, and the messages that its path lacks, if there are more like it.
-func (b *batch) share(bundle uint32, sub *subscriber, frames []byte, n int) {
+// share returns the frames that were joined of bundle for sub. If there are more like it, it keeps a copy of them, and the number of
+// messages that the path lacks: then they are stable, which is good until reset.
+func (b *batch) share(bundle uint32, sub *subscriber) (frames []byte, n int, stable bool) {
+	frames, n = b.joined.bytes(), b.joined.n
 	if u := &b.bundles[bundle]; u.holders > 0 && b.bytes < 2*batchBytes {
 		b.bytes += len(frames)
-		u.frames = append(u.frames, bundleFrames{sub.codec, sub.bits, b.conflates, slices.Clone(frames), n, b.skipped})
+		frames, stable = slices.Clone(frames), true
+		u.frames = append(u.frames, bundleFrames{sub.codec, sub.bits, b.conflates, frames, n, b.skipped})
 	}
+	return frames, n, stable
 }
 
-// framesOf returns the frames of a bundle's path for sub, and their number. The bytes are good until the next call.
-func (b *batch) framesOf(bundle uint32, sub *subscriber, f *framer) (frames []byte, n int) {
+// framesOf returns the frames of a bundle's path for sub, and their number. The bytes are good until the next call, and if they are stable
+// until reset.
+func (b *batch) framesOf(bundle uint32, sub *subscriber, f *framer) (frames []byte, n int, stable bool) {
 	if u := &b.bundles[bundle]; u.parent == 0 {
 		b.skipped = 0
 		if sub.codec == wire.CodecJSON && sub.bits == 0 {
@@ -216,20 +221,18 @@ func (b *batch) framesOf(bundle uint32, sub *subscriber, f *framer) (frames []by
 			frames = f.frameOf(u.m, sub, wire.FormUpdate)
 		}
 		if frames == nil {
-			return nil, 0
+			return nil, 0, true
 		}
-		return frames, 1
+		return frames, 1, true
 	}
 	if s := b.shared(bundle, sub); s != nil {
-		return s.b, s.n
+		return s.b, s.n, true
 	}
 	b.joined.reset()
 	for _, m := range b.pathTo(bundle) {
 		b.joined.add(f.frameOf(m, sub, wire.FormUpdate))
 	}
-	frames, n = b.joined.bytes(), b.joined.n
-	b.share(bundle, sub, frames, n)
-	return frames, n
+	return b.share(bundle, sub)
 }
 
 // end notes that m has been gathered for all its subscribers.

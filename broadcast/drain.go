@@ -95,7 +95,7 @@ func (s *Shard) doNext(until int64) bool {
 			s.retryParked(p, false)
 		}
 	case !b.empty():
-		s.flush(b.nextTurn())
+		s.flushTurns()
 	}
 	if len(b.light.ends)+len(b.heavy.ends) > 0 {
 		s.finishWritten()

@@ -77,20 +77,18 @@ func (s *Shard) writeEventID(slot uint32, sub *subscriber) bool {
 
 // eventsOf returns the events of a bundle's path and the cursors behind them for sub, as batch.framesOf returns frames. The
 // cursors are good for all holders of the bundle: what was gathered since it was made is none of theirs.
-func (s *Shard) eventsOf(bundle uint32, sub *subscriber) (events []byte, n int) {
+func (s *Shard) eventsOf(bundle uint32, sub *subscriber) (events []byte, n int, stable bool) {
 	b := &s.batch
 	if s := b.shared(bundle, sub); s != nil {
-		return s.b, s.n
+		return s.b, s.n, true
 	}
 	b.joined.reset()
 	for _, m := range b.pathTo(bundle) {
 		b.joined.add(s.framer.frameOf(m, sub, wire.FormUpdate))
 	}
 	if b.joined.n == 0 {
-		return nil, 0
+		return nil, 0, true
 	}
 	b.joined.add(s.eventID(sub, 0))
-	events, n = b.joined.bytes(), b.joined.n
-	b.share(bundle, sub, events, n)
-	return events, n
+	return b.share(bundle, sub)
 }

@@ -106,7 +106,7 @@ func (s *Shard) tellPoll(slot uint32, frame []byte) {
 // answerGathered answers the poll of the client in slot with the messages that were gathered for it.
 func (s *Shard) answerGathered(slot uint32, sub *subscriber, bundle uint32) {
 	p := s.polls[slot]
-	messages, n := s.batch.framesOf(bundle, sub, &s.framer)
+	messages, n, _ := s.batch.framesOf(bundle, sub, &s.framer)
 	if n == 0 || p == nil {
 		return
 	}

@@ -57,6 +57,7 @@ type loop struct {
 	drained   time.Time                 // when the last slice of fan-out was over
 	share     time.Duration             // the longest time for the input that is handled now
 	kept      []uint32                  // slots of connections whose cipher is kept,
+	sealing   sealGroup                 // scratch
 	keptSeen  uint32                    // and the tick of the last look at them
 	listeners map[net.Addr]listenerKind // by local address; gnet gives all connections of a listener the same value
 	turnDue   bool                      // a task for the turns is scheduled

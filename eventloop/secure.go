@@ -1,6 +1,9 @@
 package eventloop
 
-import "tickcast/eventloop/tlsrecord"
+import (
+	"tickcast/broadcast"
+	"tickcast/eventloop/tlsrecord"
+)
 
 // seal returns b as the client reads it. It is valid until the next call.
 func (l *loop) seal(c *conn, b []byte) []byte {
@@ -50,16 +53,76 @@ func (l *loop) sendSealed(c *conn, frames []byte, count int, from origin, mayCut
 			b = (*l.conns.session(c.slot)).End(b, nil) // close_notify in the same write
 			l.sealed = reuse(b)
 		}
-		if out = l.transmit(c, b); out != outcomeGone {
-			l.frames += uint64(n)
-			l.bytesSent += uint64(len(b))
-		}
+		out = l.transmitFrames(c, b, n)
 		taken, count = taken+len(part), count-n
 	}
 	if out == outcomeSent {
 		c.sent = l.now
 	}
 	return taken, out
+}
+
+// A sealGroup is scratch space of WriteAll: the records that are sealed together.
+type sealGroup struct {
+	records  [broadcast.WritingsMost]*tlsrecord.Records
+	writings [broadcast.WritingsMost]*broadcast.Writing // of the records
+	ends     [broadcast.WritingsMost]int                // of the records, in loop.sealed
+}
+
+// WriteAll sends data of the shard to several clients; see broadcast.GroupOutlet. Small frames for connections whose ciphers are kept are all
+// sealed first, and then written: between two system calls, neither the code nor the keys are in the processor's near caches.
+func (l *loop) WriteAll(writings []broadcast.Writing) {
+	g, n := &l.sealing, 0
+	for i := range writings {
+		w := &writings[i]
+		if r := l.recordsToGroup(w); r != nil {
+			g.records[n], g.writings[n] = r, w
+			n++
+		} else {
+			w.Taken, w.OK = l.Write(w.Slot, w.Frames, w.Count)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	tlsrecord.Warm(g.records[:n])
+	b := l.sealed[:0]
+	for i, r := range g.records[:n] {
+		b = r.Seal(b, g.writings[i].Frames)
+		g.ends[i] = len(b)
+	}
+	begin := 0
+	for i, w := range g.writings[:n] {
+		c := l.conns.At(w.Slot)
+		out := l.transmitFrames(c, b[begin:g.ends[i]], w.Count)
+		if out == outcomeSent {
+			c.sent = l.now
+		}
+		w.Taken, w.OK = len(w.Frames), out == outcomeSent
+		begin = g.ends[i]
+	}
+	l.sealed = reuse(b)
+}
+
+// recordsToGroup returns the session of a connection whose frames may be sealed with those of others; nil = they may not. Nothing is sealed
+// for a client that is behind, and a large record would hold the others up.
+func (l *loop) recordsToGroup(w *broadcast.Writing) *tlsrecord.Records {
+	c := l.conns.At(w.Slot)
+	if c.flags&(flagKept|flagBehind) != flagKept || len(w.Frames) > sealAtOnce || l.row(c).pack != nil {
+		return nil
+	}
+	r, _ := (*l.conns.session(w.Slot)).(*tlsrecord.Records)
+	return r
+}
+
+// transmitFrames is transmit for a record of count frames, which it counts.
+func (l *loop) transmitFrames(c *conn, record []byte, count int) outcome {
+	out := l.transmit(c, record)
+	if out != outcomeGone {
+		l.frames += uint64(count)
+		l.bytesSent += uint64(len(record))
+	}
+	return out
 }
 
 // transmit writes bytes of the TLS session. gnet holds those that the socket refuses.

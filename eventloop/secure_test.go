@@ -221,6 +221,62 @@ func TestCiphersOfSilentConnectionsAreReleased(t *testing.T) {
 	})
 }
 
+// keepCiphers makes all connections busy, so that their ciphers are kept.
+func (s *server) keepCiphers() {
+	s.onLoops(func(l *loop) {
+		for slot := range l.conns.made {
+			if c := l.conns.At(slot); c.state == stateOpen {
+				c.opened, c.sent = l.now-2*busyTicks, l.now
+				l.keepCipher(c)
+			}
+		}
+	})
+}
+
+// Frames for busy clients are sealed in groups. What a socket refuses of one of them, and clients that read now and then, leave all records in
+// their order; one whose client is gone costs the others nothing.
+func TestFramesAreSealedInGroups(t *testing.T) {
+	const clients, messages = 40, 1000
+	s := start(t, onlyTLS, func(c *Config, _ *broadcast.Config) { c.Loops, c.Slice, c.TLS.OwnRecords = 1, 1, true })
+	errs := make(chan error, clients)
+	var gone []*client
+	for k := range clients + 5 {
+		c := s.slow()
+		c.send(request("topics=a"))
+		c.upgraded()
+		c.expect(`{"op":"ack"`)
+		if k%9 == 8 {
+			gone = append(gone, c)
+			continue
+		}
+		go func() { errs <- c.growing(messages, time.Duration(k%4)*time.Millisecond) }()
+	}
+	s.keepCiphers()
+	payload := []byte(`"` + strings.Repeat("x", 500) + `"`)
+	for k := range messages {
+		if k == messages/10 {
+			for _, c := range gone {
+				_ = c.tcp().SetLinger(0)
+				_ = c.tcp().Close()
+			}
+		}
+		s.hub.Publish("a", payload)
+	}
+	for range clients {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	s.onLoops(func(l *loop) {
+		if l.counters.keptCiphers.Load() == 0 {
+			t.Skip("crypto/tls chooses another suite on this machine")
+		}
+		if l.sealing.records[1] == nil {
+			t.Error("no two records were sealed together")
+		}
+	})
+}
+
 // New certificates are for new connections. The old ones do not notice.
 func TestCertificatesChangeUnderConnections(t *testing.T) {
 	const n = 1000

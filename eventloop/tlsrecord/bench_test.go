@@ -101,6 +101,26 @@ func BenchmarkRecords(b *testing.B) {
 			}
 		}
 	})
+	b.Run("Seal 132 B, kept, 3000 connections in turn, 16 warmed at once", func(b *testing.B) {
+		var servers []*Records
+		for range 3008 {
+			_, server := pair(0)
+			server.Keep()
+			servers = append(servers, server)
+		}
+		dst, plain, next := make([]byte, 0, 1<<10), make([]byte, 132), 0
+		b.ReportAllocs()
+		defer reportCPU(b)()
+		for b.Loop() {
+			if next%16 == 0 {
+				Warm(servers[next : next+16])
+			}
+			dst = servers[next].Seal(dst[:0], plain)
+			if next++; next == len(servers) {
+				next = 0
+			}
+		}
+	})
 	b.Run("Open 132 B", func(b *testing.B) {
 		client, server := pair(0)
 		client.Keep()

@@ -13,6 +13,8 @@
 //	message.go    messages after the handshake: KeyUpdate
 //	open.go       Records.Open: from records to plaintext
 //	seal.go       Records.Seal: from plaintext to records; the end
+//	prefetch.go   cache lines, by assembly
+//	warm.go       Warm: what the next Seal of several connections reads
 //	session.go    Session, the interface of both record layers
 //	secrets.go    secrets from the key log
 //	pool.go       the bounds of handshakes
@@ -52,7 +54,7 @@
 // An answer to a KeyUpdate leaves with the next data, not at once (RFC 8446 section 4.6.3 allows it). So a client cannot
 // force writes by requests, and thousands of requests have one answer.
 //
-// The state of an AEAD is 1,280 bytes, eight times that of the connection. So it is built for each use. The owner keeps those
+// The state of an AEAD is 768 bytes, five times that of the connection, and as much again to build it. So it is built for each use. The owner keeps those
 // of busy connections, see [Records.Keep]. The first one is that with which the handshake has counted: the answer to a request that
 // came with the last flight uses it.
 package tlsrecord

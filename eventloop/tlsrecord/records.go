@@ -100,7 +100,7 @@ func (r *Records) dropRare() {
 	}
 }
 
-// Keep keeps the AEAD of our direction, 1,280 bytes, until Forget: Seal then takes a third of the time for a small record.
+// Keep keeps the AEAD of our direction, 816 bytes, until Forget: Seal then takes a third of the time for a small record.
 // Keep reports false if the AEAD is kept already.
 func (r *Records) Keep() bool {
 	if r.rare != nil && r.rare.kept != nil {
