@@ -235,7 +235,6 @@ type Log struct {
 type Runtime struct {
 	GOGC        int  `toml:"gogc" default:"50"`         // percent; -1 = off
 	GCGrowth    Size `toml:"gc_growth" default:"16MiB"` // at least, whatever GOGC is, in a storm of TLS handshakes; 0 = none
-	StormProcs  int  `toml:"storm_procs" default:"2"`   // more processors in such a storm
 	SpareProcs  int  `toml:"spare_procs" default:"2"`   // more than Go's default of GOMAXPROCS
 	MemoryLimit Size `toml:"memory_limit"`              // 0 = none
 

@@ -145,7 +145,6 @@ func (v *validation) runtime(c *Runtime) {
 		v.add("runtime.gogc", "must not be -1 (off) without runtime.memory_limit: nothing would ever be collected")
 	}
 	zeroOr(v, "runtime.gc_growth", c.GCGrowth, 64*kib, gib)
-	between(v, "runtime.storm_procs", c.StormProcs, 0, 256)
 	between(v, "runtime.spare_procs", c.SpareProcs, 0, 256)
 	zeroOr(v, "runtime.memory_limit", c.MemoryLimit, 32*mib, 1<<20*gib)
 	zeroOr(v, "runtime.memory_ceiling", c.MemoryCeiling, 64*mib, 1<<20*gib)

@@ -205,7 +205,6 @@ func TestValidate(t *testing.T) {
 		{"runtime.gogc", func(c *Config) { c.Runtime.GOGC = 0 }},
 		{"runtime.gogc", func(c *Config) { c.Runtime.GOGC = -1 }},
 		{"runtime.memory_limit", func(c *Config) { c.Runtime.MemoryLimit = mib }},
-		{"runtime.storm_procs", func(c *Config) { c.Runtime.StormProcs = -1 }},
 		{"runtime.spare_procs", func(c *Config) { c.Runtime.SpareProcs = -1 }},
 		{"runtime.gc_growth", func(c *Config) { c.Runtime.GCGrowth = 1 }},
 		{"runtime.trim_after", func(c *Config) { c.Runtime.TrimAfter = -1 }},
