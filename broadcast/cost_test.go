@@ -47,6 +47,7 @@ func costShard(t *testing.T) (*Shards, *Shard, *recorder) {
 // The steps of each operation are in proportion to the own subscriptions. The topics of a pattern count where it begins or ends in
 // the shard, and where a client is owed their snapshots. A client that is behind has a step more for each debt and pattern.
 func TestStepsAreInProportion(t *testing.T) {
+	countsSteps(t)
 	for _, row := range []struct{ patterns, topics int }{
 		{0, 1}, {0, 100}, {0, 10_000}, {1, 0}, {100, 0}, {10_000, 0}, {1, 1}, {1, 100}, {1, 10_000}, {100, 1}, {100, 100}, {10_000, 1},
 	} {
@@ -102,6 +103,7 @@ func TestStepsAreInProportion(t *testing.T) {
 
 // A shard whose loop is late leaves the removal of filters to its drains, a bounded number of steps each.
 func TestLateRemovalIsSliced(t *testing.T) {
+	countsSteps(t)
 	h, s, _ := costShard(t)
 	s.Join(0, wire.CodecJSON, 0)
 	s.Join(1, wire.CodecJSON, 0)

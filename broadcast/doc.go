@@ -54,6 +54,9 @@
 // subscribers at the same place to the same next place. Messages that come while the writes go on are gathered between slices. Subscribers
 // whose turn is still to come get them with the same write, and no subscriber waits for a batch to be full. A loop that is behind
 // leaves out the values that a newer one in the same write replaces: the age of a value then has a bound, and not the queue.
+// Small writes are handed to the outlet in groups of up to sixteen: for frames that are to be encrypted it is worth doing one kind of work for
+// all of them before the next kind. Nothing else happens between the turns of a group and its writes, and what a socket refuses is owed after
+// them.
 // Subscribers that are owed a large message have their turns behind those of the others, since such a write takes as long as a hundred.
 //
 // A message is compressed when the first subscriber with a window is written to, not when it comes: a frame that no client

@@ -247,6 +247,7 @@ func TestLeaveBetweenShares(t *testing.T) {
 
 // A command that needs an order makes its filters in shares. If the client leaves meanwhile, they go.
 func TestFiltersOfAnOrderedCommandAreMadeInShares(t *testing.T) {
+	countsSteps(t)
 	cfg := openConfig()
 	cfg.CommandSteps = 64
 	cfg.Classes = []topics.Class{{Match: "a.>", Mode: topics.ModeAll, History: 10}}

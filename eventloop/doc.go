@@ -21,7 +21,7 @@
 //	line.go        the send buffer of a client on a thin line, or far away
 //	outbound.go    the send path, and connections whose socket is full
 //	ciphers.go     ciphers of busy connections with TLS
-//	secure.go      their send path, and the end of their sessions
+//	secure.go      their send path, alone and in groups, and the end of their sessions
 //	deflate.go     compression for one client
 //	closing.go     closing handshakes, from both sides
 //	response.go    HTTP responses and refusals

@@ -155,6 +155,7 @@ func TestTLSInABrowser(t *testing.T) {
 // TestCompressionInABrowser lets a browser read compressed messages of the stream, shared and its own, and exchange some with
 // the echo.
 func TestCompressionInABrowser(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t, 1280, 900)
 	for _, c := range []struct{ name, keep, metric string }{
 		{"shared", "false", "tickcast_compressed_shared_total 0\n"},

@@ -233,6 +233,7 @@ func TestTicketKeysOfSeveralServers(t *testing.T) {
 // Of the clients that come back, nearly all resume: at a second server, after a rotation of the keys on both, and again with the
 // tickets that the new key encrypts.
 func TestResumptionAcrossServersAndKeys(t *testing.T) {
+	t.Parallel()
 	const clients = 100
 	dir := t.TempDir()
 	pair, keys := writePair(t, dir, "server.test"), filepath.Join(dir, "tickets")

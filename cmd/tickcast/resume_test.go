@@ -103,6 +103,7 @@ func followOrders(t *testing.T, address string) (c *goclient.Client, list func()
 // Behind JetStream clients of WebSockets, events and polls resume over a restart of the server without loss or doubles, also with a
 // topic of core NATS beside, whose epoch is another one and whose loss is told.
 func TestResumeOverARestart(t *testing.T) {
+	t.Parallel()
 	config := fmt.Sprintf("[nats]\njetstream = true\n[nats.embedded]\nlisten = \"127.0.0.1:0\"\nstore_dir = %q\n"+
 		"[[topic]]\nmatch = \"js.>\"\nmode = \"all\"\nsnapshot = \"jetstream\"\nhistory = 1000\n[[topic]]\nmatch = \"ord.>\"\nmode = \"all\"\nhistory = 10\n", t.TempDir())
 	address := fmt.Sprintf("127.0.0.1:%d", natstest.FreePorts(t, 1)[0])

@@ -1,0 +1,5 @@
+//go:build race
+
+package broadcast
+
+func init() { underRace = true }
