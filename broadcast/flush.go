@@ -38,6 +38,7 @@ func (s *Shard) flush(slot uint32) {
 // flushTurns writes the messages of the subscribers whose turn it is: of a few at once, if these are small. Nothing else happens between
 // the turns of a group and its writes.
 func (s *Shard) flushTurns() {
+	s.group.n, s.group.bytes = 0, 0 // a panic may have left some, whose slots may be others' by now
 	turns := 0
 	for ends := false; !ends && turns < WritingsMost && !s.batch.empty(); turns++ {
 		slot := s.batch.nextTurn()

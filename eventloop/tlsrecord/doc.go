@@ -54,7 +54,7 @@
 // An answer to a KeyUpdate leaves with the next data, not at once (RFC 8446 section 4.6.3 allows it). So a client cannot
 // force writes by requests, and thousands of requests have one answer.
 //
-// The state of an AEAD is 768 bytes, five times that of the connection, and as much again to build it. So it is built for each use. The owner keeps those
-// of busy connections, see [Records.Keep]. The first one is that with which the handshake has counted: the answer to a request that
-// came with the last flight uses it.
+// The state of an AEAD is 768 bytes, five times that of the connection, and 512 more to build it. So it is built for each use. The
+// owner keeps those of busy connections, see [Records.Keep]. The first one is that with which the handshake has counted: the answer to a
+// request that came with the last flight uses it.
 package tlsrecord
