@@ -181,7 +181,7 @@ func (k *collector) stormEnds() {
 	k.set(k.percent)
 	k.mu.Unlock()
 	if k.calm > 0 {
-		debug.FreeOSMemory()
+		giveBack()
 	}
 }
 

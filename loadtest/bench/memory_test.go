@@ -126,7 +126,7 @@ func growth(b *testing.B, pid, n int, open func() *contender) {
 		for range *memoryRuns {
 			c.send(b)
 		}
-		after = settled(b, pid)
+		after = settledFor(b, pid, waveOver)
 	}
 	per := func(to, from int64) float64 { return float64(to-from) / float64(n) }
 	b.ReportMetric(0, "ns/op")
@@ -145,11 +145,20 @@ func growth(b *testing.B, pid, n int, open func() *contender) {
 		float64(after.RSS)/mb, float64(after.PSS)/mb, float64(after.Anon)/mb, per(after.RSS, empty.RSS))
 }
 
+// waveOver is the longest time for which a server keeps the garbage of messages: 30 s behind a ramp, and its own clock.
+const waveOver = 35 * time.Second
+
 // settled waits until the process's memory has stopped falling and returns it: a server returns the garbage of a ramp some
 // seconds later. It has settled after ten seconds without a new low, and at the latest after *memorySettle.
 func settled(b *testing.B, pid int) machine.Memory {
 	b.Helper()
-	const quietFor, noise = 10 * time.Second, 64 << 10
+	return settledFor(b, pid, 10*time.Second)
+}
+
+// settledFor is settled with another time without a new low.
+func settledFor(b *testing.B, pid int, quietFor time.Duration) machine.Memory {
+	b.Helper()
+	const noise = 64 << 10
 	begun := time.Now()
 	low, lowAt := int64(0), begun
 	for {
