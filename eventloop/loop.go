@@ -57,8 +57,8 @@ type loop struct {
 	drained   time.Time                 // when the last slice of fan-out was over
 	share     time.Duration             // the longest time for the input that is handled now
 	kept      []uint32                  // slots of connections whose cipher is kept,
-	sealing   sealGroup                 // scratch
 	keptSeen  uint32                    // and the tick of the last look at them
+	sealing   sealGroup                 // scratch of WriteAll
 	listeners map[net.Addr]listenerKind // by local address; gnet gives all connections of a listener the same value
 	turnDue   bool                      // a task for the turns is scheduled
 	certified map[uint32]*auth.Claims   // by slot: of the certificate, of connections with flagCertified
